@@ -1,0 +1,1 @@
+"""Runbooks as notebooks: durable, approved, verifiable, rehearsable."""

@@ -1,0 +1,125 @@
+"""The exceptions of this package: one class for each decision the caller can take.
+
+    RunbookError                       exit code
+    ├── StepFailed                 1   a step did not do its work; nothing is half-done; resume tries it again
+    │   └── ProgramFailed              a program we started ended badly (its name, exit code, last words)
+    ├── JournalError               1   the record of a run cannot be read or written
+    │   ├── JournalCorrupt             a line, the chain or the order is not what was written
+    │   └── RunBusy                    another process is executing this run
+    ├── InputError                 2   fix what was typed or written; nothing ran
+    │   ├── ParamsError                every problem of the parameter files at once
+    │   ├── UnknownName                no such runbook, environment, run or scenario
+    │   ├── UnfinishedRun              a run of this runbook is still open: resume it or begin another
+    │   └── ReplayMismatch             the notebook and its journal have parted
+    ├── Refused                    3   a check, gate or approval said no
+    │   ├── CheckFailed                mend what it names, then resume
+    │   └── NoGo                       terminal: this run does not go on
+    ├── LeftInBetween              4   a person is needed now
+    └── Parked                    75   waits for a time, a window or a signature
+
+Every message names what was observed, what was expected and what to type next.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+class RunbookError(Exception):
+    """Base of all; `exit_code` is what the command line ends with."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class StepFailed(RunbookError):
+    """A step did not do its work; nothing is half-done, running it again is safe."""
+
+
+class ProgramFailed(StepFailed):
+    """A program we started ended badly.
+
+    `program` is its name, `returncode` its exit code (negative: the signal), `said` its last words.
+    """
+
+    def __init__(self, program: str, returncode: int, said: str) -> None:
+        self.program, self.returncode, self.said = program, returncode, said.strip()
+        super().__init__(f"{program} ended with {returncode}: {self.said or 'it said nothing'}")
+
+
+class JournalError(RunbookError):
+    """The record of a run cannot be read or written."""
+
+
+class JournalCorrupt(JournalError):
+    """A line, the chain of hashes or the order of a journal is not what was written."""
+
+
+class RunBusy(JournalError):
+    """Another process is executing this run."""
+
+
+class InputError(RunbookError):
+    """What was typed or written is wrong; nothing ran."""
+
+    exit_code = 2
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong with the input: where, what was found, what would be right."""
+
+    file: str
+    key: str
+    found: str
+    expected: str
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.key}: found {self.found}; right would be {self.expected}"
+
+
+class ParamsError(InputError):
+    """Parameters are wrong; `problems` lists all of them."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        self.problems = problems
+        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        super().__init__("\n  ".join([f"{count} in the parameters, nothing was run:", *map(str, problems)]))
+
+
+class UnknownName(InputError):
+    """No runbook, environment, run or scenario of that name."""
+
+
+class UnfinishedRun(InputError):
+    """A run of the same runbook, environment and parameters is still open."""
+
+
+class ReplayMismatch(InputError):
+    """The notebook asks for another step than its journal holds at this place."""
+
+
+class Refused(RunbookError):
+    """A check, a gate or an approval said no."""
+
+    exit_code = 3
+
+
+class CheckFailed(Refused):
+    """A check did not hold; mend what it names and resume."""
+
+
+class NoGo(Refused):
+    """Terminal: this run does not go on."""
+
+
+class LeftInBetween(RunbookError):
+    """An effect is half-done or unknown and a person is needed now."""
+
+    exit_code = 4
+
+
+class Parked(RunbookError):
+    """The run waits for a time, a window or a signature."""
+
+    exit_code = 75

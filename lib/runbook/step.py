@@ -1,0 +1,115 @@
+"""What a function handed to a verb may use of the run: clock, scratch folder, progress, phases, evidence.
+
+    def read_records(step: Step, zone: str, *, source: str) -> Records: ...
+
+The same Step serves a notebook's run, a test and a benchmark; only its sinks differ.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from runbook.clock import Clock, WallClock
+from runbook.values import Phase
+
+
+@dataclass(frozen=True)
+class ProgressState:
+    """How far a piece of long work is: `done` of `total` units (None: unknown) after `elapsed_s`."""
+
+    what: str
+    done: float
+    total: float | None
+    unit: str
+    elapsed_s: float
+    finished: bool = False
+
+    @property
+    def left_s(self) -> float | None:
+        """Return the seconds still to go at the pace so far, or None when that cannot be known."""
+        if not self.total or not self.done:
+            return None
+        return max(0.0, self.elapsed_s * (self.total - self.done) / self.done)
+
+
+class Progress:
+    """A handle that long work calls with how far it is; the sink hears at most ten times a second."""
+
+    PACE_S = 0.1
+
+    def __init__(
+        self, what: str, total: float | None, unit: str, sink: Callable[[ProgressState], None]
+    ) -> None:
+        self._what, self._total, self._unit, self._sink = what, total, unit, sink
+        self._done, self._began, self._told = 0.0, time.monotonic(), 0.0
+
+    def add(self, amount: float) -> None:
+        self.at(self._done + amount)
+
+    def at(self, done: float) -> None:
+        self._done = done
+        if time.monotonic() - self._told >= self.PACE_S:
+            self._tell(finished=False)
+
+    def close(self) -> None:
+        self._tell(finished=True)
+
+    def _tell(self, *, finished: bool) -> None:
+        self._told = time.monotonic()
+        elapsed_s = self._told - self._began
+        self._sink(ProgressState(self._what, self._done, self._total, self._unit, elapsed_s, finished))
+
+
+def _no_progress(_state: ProgressState) -> None:
+    """Hear nothing: the sink of a step that nobody watches."""
+
+
+def _no_evidence(_name: str, _content: bytes) -> None:
+    """Keep nothing: the sink of a step whose evidence nobody asked for."""
+
+
+def _no_scratch() -> Path:
+    raise RuntimeError("this step was made without a scratch folder")
+
+
+@dataclass
+class Step:
+    """The working surface of one step of a run.
+
+    `scratch()` returns the run's private folder (0700), which is destroyed when its process ends.
+    `phases` collects what `phase()` measured, in order.
+    """
+
+    clock: Clock = field(default_factory=WallClock)
+    scratch: Callable[[], Path] = _no_scratch
+    progress_sink: Callable[[ProgressState], None] = _no_progress
+    evidence_sink: Callable[[str, bytes], None] = _no_evidence
+    phases: list[Phase] = field(default_factory=list)
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Measure a stretch of real time and put it on record, also when it fails."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.phases.append(Phase(name=name, seconds=time.monotonic() - began))
+
+    @contextmanager
+    def progress(self, what: str, *, total: float | None = None, unit: str = "") -> Iterator[Progress]:
+        """Show a bar for long work: what, how far, how long yet."""
+        bar = Progress(what, total, unit, self.progress_sink)
+        try:
+            yield bar
+        finally:
+            bar.close()
+
+    def evidence(self, name: str, content: str | bytes) -> None:
+        """Keep a file under the run's evidence/; `name` is a plain file name."""
+        if not name or Path(name).name != name:
+            raise ValueError(f"evidence needs a plain file name, not {name!r}")
+        self.evidence_sink(name, content.encode() if isinstance(content, str) else content)
