@@ -106,7 +106,11 @@ class Refused(RunbookError):
 
 
 class CheckFailed(Refused):
-    """A check did not hold; mend what it names and resume."""
+    """A check did not hold; mend what it names and resume. `checks` is the whole table it stood in."""
+
+    def __init__(self, message: str, *, checks: object = None) -> None:
+        self.checks = checks
+        super().__init__(message)
 
 
 class NoGo(Refused):

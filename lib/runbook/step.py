@@ -76,16 +76,23 @@ def _no_scratch() -> Path:
     raise RuntimeError("this step was made without a scratch folder")
 
 
+def _no_secret(name: str) -> str:
+    raise RuntimeError(f"this step was made without secrets, so not with {name}")
+
+
 @dataclass
 class Step:
     """The working surface of one step of a run.
 
     `scratch()` returns the run's private folder (0700), which is destroyed when its process ends.
+    `secret(name)` returns the value of one of the environment's secret variables; it must not be returned
+    from a step, logged, or put on a command line.
     `phases` collects what `phase()` measured, in order.
     """
 
     clock: Clock = field(default_factory=WallClock)
     scratch: Callable[[], Path] = _no_scratch
+    secret: Callable[[str], str] = _no_secret
     progress_sink: Callable[[ProgressState], None] = _no_progress
     evidence_sink: Callable[[str, bytes], None] = _no_evidence
     phases: list[Phase] = field(default_factory=list)
@@ -110,6 +117,6 @@ class Step:
 
     def evidence(self, name: str, content: str | bytes) -> None:
         """Keep a file under the run's evidence/; `name` is a plain file name."""
-        if not name or Path(name).name != name:
+        if not name or name in (".", "..") or Path(name).name != name:
             raise ValueError(f"evidence needs a plain file name, not {name!r}")
         self.evidence_sink(name, content.encode() if isinstance(content, str) else content)

@@ -125,3 +125,33 @@ class Phase(Value):
 
     name: str
     seconds: float
+
+
+class Skipped(Value):
+    """Stands for the result of a step that was left out; whatever needs it is left out too."""
+
+    title: str
+    why: str
+    is_skipped: bool = True
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return self
+
+    def __call__(self, *_args: object, **_kwargs: object) -> Any:
+        return self
+
+    def rows(self) -> list[tuple[str, str]]:
+        return [("skipped", self.why)]
+
+
+def skipped_input(inputs: object) -> str:
+    """Return why a step that was given `inputs` is left out, or nothing."""
+    if isinstance(inputs, Skipped):
+        return f"“{inputs.title}” was skipped"
+    if isinstance(inputs, dict):
+        return skipped_input(tuple(inputs.values()))
+    if isinstance(inputs, tuple | list):
+        return next((why for why in map(skipped_input, inputs) if why), "")
+    return ""

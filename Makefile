@@ -1,0 +1,60 @@
+# Everything a person types. Each target sets up what it needs; nothing wants root, Docker or a terminal.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+JOBS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help setup drill test test-unit test-notebooks lab lint check bench lock clean
+
+help: ## show this help
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+drill: $(READY) ## rehearse the collection in the sandbox, write outputs/ and its index
+	$(BIN)/runbook drill --jobs $(JOBS)
+
+test: test-unit test-notebooks ## every test
+
+test-unit: $(READY)
+	$(BIN)/pytest -n $(JOBS) --dist worksteal --cov --cov-report=term:skip-covered
+
+test-notebooks: $(READY)
+	$(BIN)/pytest --nbval-lax --nbval-cell-timeout=300 -p no:cacheprovider --disable-warnings notebooks
+
+lab: $(READY) ## JupyterLab on the notebooks
+	$(BIN)/jupyter lab --notebook-dir=notebooks
+
+lint: $(READY) ## style, types, notebooks without outputs
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	find notebooks -name '*.ipynb' -print0 | xargs -0 $(BIN)/nbstripout --verify
+
+check: lint test ## what CI runs: lint, types, tests, notebooks clean
+
+bench: $(READY) ## the benchmarks, each against its peer in the same run
+	$(BIN)/python bench/run.py
+
+lock: $(READY) ## solve the dependencies of pyproject.toml anew
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 \
+	  --all-extras --upgrade --output-file requirements.lock pyproject.toml
+
+setup: $(READY) ## install what the other targets need (they do it themselves)
+
+# uv comes from PATH or into a folder of its own; it also brings a Python where the machine's is too old.
+$(READY): requirements.lock pyproject.toml
+	@set -e; uv=$$(command -v uv || true); \
+	if [ -z "$$uv" ]; then \
+	  [ -x .venv-uv/bin/uv ] || { $(PYTHON) -m venv .venv-uv && .venv-uv/bin/pip install --quiet "uv>=0.13.9,<0.14"; }; \
+	  uv=.venv-uv/bin/uv; \
+	fi; \
+	python=$$($(PYTHON) -c 'import sys; print(sys.executable if sys.version_info >= (3, 11) else "3.11")'); \
+	[ -x $(BIN)/python ] || $$uv venv --quiet --python "$$python" $(VENV); \
+	echo "installing what requirements.lock names into $(VENV)"; \
+	UV_COMPILE_BYTECODE=1 $$uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock; \
+	$$uv pip install --quiet --python $(BIN)/python --no-deps --editable .; \
+	touch $(READY)
+
+clean: ## remove what make made, but not outputs/
+	rm -rf .venv .venv-* .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*

@@ -1,0 +1,192 @@
+"""How a run begins and is taken up: the folder, the journal's first line, and `open_run` for notebooks."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from runbook import catalogue, showing, surroundings
+from runbook.account import summarize
+from runbook.clock import Clock, WallClock
+from runbook.errors import InputError, ReplayMismatch, UnfinishedRun, UnknownName
+from runbook.journal import FileJournal, Record, digest, read_journal
+from runbook.parameters import check_parameters, read_schema
+from runbook.plan import Secrets, load_environment, load_plan, project_root
+from runbook.run import Place, Run
+from runbook.values import Value
+
+Mode = Literal["", "plan", "apply"]
+JOURNAL = "journal.jsonl"
+_SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_OWN = ("environment", "run_id", "mode")  # parameters of every runbook, not of one
+
+_open_runs: dict[str, Run] = {}
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """What a new run begins with; `params` are complete and checked."""
+
+    runbook: str
+    environment: str
+    mode: Literal["plan", "apply"]
+    params: dict[str, Any]
+    run_id: str
+
+
+def open_run(
+    runbook: str,
+    *,
+    environment: str,
+    run_id: str = "",
+    mode: Mode = "",
+    params: Mapping[str, Any] | Value | None = None,
+) -> Run:
+    """Open a run of `runbook`, or take up the one named `run_id`; twice in one kernel gives the same Run.
+
+    Raises ParamsError with every problem, UnknownName, UnfinishedRun when one with the same parameters
+    is still open, RunBusy when another process executes it, ReplayMismatch when it is another run's record.
+    """
+    clock = WallClock()
+    root = project_root(Path.cwd())
+    given = params.model_dump() if isinstance(params, Value) else params
+    begin = prepare(
+        root, runbook, environment=environment, run_id=run_id, mode=mode, params=given, clock=clock
+    )
+    if not run_id:
+        same = _open_runs.get(_signature(begin))
+        if same is not None:
+            return same
+        _refuse_unfinished(root, begin)
+    showing.quiet_refusals()
+    if begin.run_id in _open_runs:
+        return _open_runs[begin.run_id]
+    run = _take_up(root, begin, clock=clock)
+    _open_runs[begin.run_id] = _open_runs[_signature(begin)] = run
+    return run
+
+
+def prepare(
+    root: Path,
+    runbook: str,
+    *,
+    environment: str,
+    run_id: str,
+    mode: Mode,
+    params: Mapping[str, Any] | None,
+    clock: Clock,
+) -> Beginning:
+    """Check everything a run begins with, and touch nothing; raises InputError of every kind."""
+    entry = catalogue.find(root, runbook)
+    where = load_environment(root, environment)
+    own = {"environment": environment, "run_id": run_id, "mode": mode}
+    given = check_parameters(read_schema(entry.path), {**(params or {}), **own}, file=entry.path.name)
+    if run_id and not _SAFE_ID.fullmatch(run_id):
+        raise InputError(f"run_id {run_id!r}: use letters, digits, dots, dashes and underscores, at most 128")
+    stamp = clock.now().strftime("%Y%m%dT%H%M%SZ")
+    return Beginning(
+        runbook=runbook,
+        environment=environment,
+        mode=mode or where.default_mode,
+        params={name: value for name, value in given.items() if name not in _OWN},
+        run_id=run_id or f"{runbook}-{environment}-{stamp}-{secrets.token_hex(2)}",
+    )
+
+
+def run_folder(root: Path, run_id: str) -> Path:
+    """Return the folder of a run, whether or not it is there."""
+    return surroundings.outputs_folder(root) / run_id
+
+
+def find_run(root: Path, run_id: str) -> Path:
+    """Return the folder of a run on record; UnknownName when there is none."""
+    folder = run_folder(root, run_id)
+    if not _SAFE_ID.fullmatch(run_id) or not (folder / JOURNAL).is_file():
+        raise UnknownName(f"there is no run {run_id!r} in {folder.parent}; see them with: runbook status")
+    return folder
+
+
+def begin_run(root: Path, begin: Beginning, *, clock: Clock) -> FileJournal:
+    """Create the run's folder if need be and open its journal, its first line written if it is new."""
+    folder = run_folder(root, begin.run_id)
+    folder.mkdir(parents=True, exist_ok=True)
+    journal = FileJournal.open(folder / JOURNAL, clock=clock)
+    if not journal.records:
+        journal.append("opened", begin.runbook, data=_opening_line(root, begin))
+    return journal
+
+
+def _opening_line(root: Path, begin: Beginning) -> dict[str, Any]:
+    source = catalogue.find(root, begin.runbook).path.read_bytes()
+    return {
+        "run_id": begin.run_id,
+        "runbook": begin.runbook,
+        "environment": begin.environment,
+        "mode": begin.mode,
+        "params": begin.params,
+        "opened_by": surroundings.who(),
+        "versions": surroundings.versions(),
+        "notebook_sha256": hashlib.sha256(source).hexdigest(),
+        "plan_digest": digest(load_plan(root)),
+    }
+
+
+def _take_up(root: Path, begin: Beginning, *, clock: Clock) -> Run:
+    folder = run_folder(root, begin.run_id)
+    replay = surroundings.replaying()
+    recorded = read_journal(folder / JOURNAL) if (folder / JOURNAL).exists() else []
+    if recorded:
+        _refuse_other_run(recorded, begin)
+    over = any(record.kind == "finished" for record in recorded)
+    journal = None if replay or over else begin_run(root, begin, clock=clock)
+    records = list(journal.records) if journal else recorded
+    environment = load_environment(root, begin.environment)
+    place = Place(
+        folder=folder,
+        clock=clock,
+        rollout=load_plan(root),
+        environment=environment,
+        secrets=Secrets(environment),
+        replay_only=journal is None,
+    )
+    return Run(place=place, journal=journal, records=records)
+
+
+def _refuse_other_run(records: list[Record], begin: Beginning) -> None:
+    opened = records[0].data
+    for name, found in (("runbook", begin.runbook), ("environment", begin.environment), ("mode", begin.mode)):
+        if opened[name] != found:
+            raise ReplayMismatch(
+                f"the run {begin.run_id} was opened with {name} {opened[name]!r}, now it is {found!r}; "
+                "a run keeps what it was opened with: open a new one"
+            )
+    changed = [name for name in begin.params if opened["params"].get(name) != begin.params[name]]
+    if changed:
+        raise ReplayMismatch(
+            f"the run {begin.run_id} was opened with other parameters ({', '.join(changed)}); open a new one"
+        )
+
+
+def _signature(begin: Beginning) -> str:
+    return digest([begin.runbook, begin.environment, begin.mode, begin.params])
+
+
+def _refuse_unfinished(root: Path, begin: Beginning) -> None:
+    """Raise UnfinishedRun when such a run is open; in the sandbox a drill just begins anew."""
+    if begin.environment == "sandbox" or surroundings.replaying():
+        return
+    for folder in sorted(run_folder(root, "x").parent.glob(f"{begin.runbook}-{begin.environment}-*")):
+        if not (folder / JOURNAL).is_file():
+            continue
+        records = read_journal(folder / JOURNAL)
+        other = summarize(records) if records else None
+        if other and other.status not in ("done", "no-go") and other.params == begin.params:
+            raise UnfinishedRun(
+                f"the run {other.run_id} of this runbook, with these parameters, is {other.status}: "
+                f"{other.verdict} Go on with it: runbook resume {other.run_id}"
+            )

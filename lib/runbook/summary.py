@@ -1,0 +1,89 @@
+"""The machine-readable account of a run, as summary.json holds it; report and index show nothing else."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import Field, JsonValue
+
+from runbook.values import Check, Phase, Value
+
+RunStatus = Literal["running", "done", "no-go", "failed", "parked", "left in between"]
+StepStatus = Literal["done", "failed", "skipped", "unknown"]
+
+
+class Number(Value):
+    """A number for other notebooks and for charts: a value with its unit, and its limit where it has one."""
+
+    title: str
+    value: float | None
+    unit: str
+    limit: float | None = None
+
+
+class Conclusion(Value):
+    """What a runbook hands to `finish`: its verdict in a sentence, its numbers, the versions it met."""
+
+    verdict: str
+    numbers: dict[str, Number] = Field(default_factory=dict)
+    versions: dict[str, str] = Field(default_factory=dict)
+
+    def rows(self) -> list[tuple[str, str]]:
+        numbers = [(n.title, _with_limit(n)) for n in self.numbers.values()]
+        return [("verdict", self.verdict), *numbers, *self.versions.items()]
+
+
+def _with_limit(number: Number) -> str:
+    if number.value is None:
+        return "unknown"
+    limit = f" (limit {number.limit:,g} {number.unit})" if number.limit is not None else ""
+    return f"{number.value:,.3g} {number.unit}{limit}"
+
+
+class StepLine(Value):
+    """One step as it ended; `unknown` was started and never finished."""
+
+    verb: str
+    title: str
+    status: StepStatus
+    began_at: datetime
+    seconds: float
+    attempts: int = 1
+    message: str = ""
+    phases: tuple[Phase, ...] = ()
+
+
+class CheckLine(Check):
+    """A check of the run, with the step it belongs to."""
+
+    step: str
+
+
+class Summary(Value):
+    """What a run came to. `verdict` is one sentence for a reader in a hurry; `reasons` are its grounds.
+
+    `times` says where the wall time went: what others worked (the phases of steps), and the rest.
+    """
+
+    format: Literal[1] = 1
+    run_id: str
+    runbook: str
+    environment: str
+    mode: Literal["plan", "apply"]
+    status: RunStatus
+    exit_code: int
+    verdict: str
+    reasons: tuple[str, ...] = ()
+    opened_by: str
+    opened_at: datetime
+    ended_at: datetime | None
+    wall_s: float | None
+    times: tuple[Phase, ...] = ()
+    params: dict[str, JsonValue]
+    checks: tuple[CheckLine, ...]
+    numbers: dict[str, Number]
+    steps: tuple[StepLine, ...]
+    approvals: tuple[str, ...] = ()
+    versions: dict[str, str]
+    signature: Literal["unsigned", "signed"] = "unsigned"
