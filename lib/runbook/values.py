@@ -22,6 +22,10 @@ class Value(BaseModel):
         """Return what is shown of the value: (name, text) pairs; override to show less or other."""
         return [(name.replace("_", " "), shown(getattr(self, name))) for name in type(self).model_fields]
 
+    def in_a_line(self) -> str:
+        """Return it as it stands inside another value."""
+        return ", ".join(f"{name} {text}" for name, text in self.rows() if text != shown(None))
+
     def __repr__(self) -> str:
         pairs = list(self.rows())
         width = max((len(name) for name, _ in pairs), default=0)
@@ -37,6 +41,8 @@ def shown(value: Any) -> str:
     """Return one value as a person reads it: units stay in the names, floats lose their tail."""
     if isinstance(value, bool) or value is None:
         return {True: "yes", False: "no", None: "–"}[value]
+    if isinstance(value, Value):
+        return value.in_a_line()
     if isinstance(value, float):
         return f"{value:,.3f}".rstrip("0").rstrip(".")
     if isinstance(value, int):
@@ -125,6 +131,9 @@ class Phase(Value):
 
     name: str
     seconds: float
+
+    def in_a_line(self) -> str:
+        return f"{self.name} {self.seconds:.2f} s"
 
 
 class Skipped(Value):

@@ -1,0 +1,26 @@
+"""params/*.yaml as frozen, validated values: the rollout plan, environments, drills, and secrets by name."""
+
+from runbook.plan.environment import Database, Environment, Postgres
+from runbook.plan.invariants import Freshness, Invariant
+from runbook.plan.loading import environments, load_environment, load_plan, load_scenarios, project_root
+from runbook.plan.rollout import RolloutPlan
+from runbook.plan.scenarios import Expected, Scenario, Scenarios
+from runbook.plan.secrets import Secrets
+
+__all__ = [
+    "Database",
+    "Environment",
+    "Expected",
+    "Freshness",
+    "Invariant",
+    "Postgres",
+    "RolloutPlan",
+    "Scenario",
+    "Scenarios",
+    "Secrets",
+    "environments",
+    "load_environment",
+    "load_plan",
+    "load_scenarios",
+    "project_root",
+]
