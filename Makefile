@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+UV := $(or $(shell command -v uv),.venv-uv/bin/uv)
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
@@ -36,25 +37,24 @@ check: lint test ## what CI runs: lint, types, tests, notebooks clean
 bench: $(READY) ## the benchmarks, each against its peer in the same run
 	$(BIN)/python bench/run.py
 
-lock: $(READY) ## solve the dependencies of pyproject.toml anew
-	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 \
+lock: | $(UV) ## solve the dependencies of pyproject.toml anew
+	$(UV) pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 \
 	  --all-extras --upgrade --output-file requirements.lock pyproject.toml
 
 setup: $(READY) ## install what the other targets need (they do it themselves)
 
 # uv comes from PATH or into a folder of its own; it also brings a Python where the machine's is too old.
-$(READY): requirements.lock pyproject.toml
-	@set -e; uv=$$(command -v uv || true); \
-	if [ -z "$$uv" ]; then \
-	  [ -x .venv-uv/bin/uv ] || { $(PYTHON) -m venv .venv-uv && .venv-uv/bin/pip install --quiet "uv>=0.13.9,<0.14"; }; \
-	  uv=.venv-uv/bin/uv; \
-	fi; \
-	python=$$($(PYTHON) -c 'import sys; print(sys.executable if sys.version_info >= (3, 11) else "3.11")'); \
-	[ -x $(BIN)/python ] || $$uv venv --quiet --python "$$python" $(VENV); \
-	echo "installing what requirements.lock names into $(VENV)"; \
-	UV_COMPILE_BYTECODE=1 $$uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock; \
-	$$uv pip install --quiet --python $(BIN)/python --no-deps --editable .; \
-	touch $(READY)
+.venv-uv/bin/uv:
+	$(PYTHON) -m venv .venv-uv
+	.venv-uv/bin/pip install --quiet "uv>=0.13.9,<0.14"
+
+$(READY): requirements.lock pyproject.toml | $(UV)
+	@echo "installing what requirements.lock names into $(VENV)"
+	@[ -x $(BIN)/python ] || $(UV) venv --quiet --python "$$($(PYTHON) -c \
+	  'import sys; print(sys.executable if sys.version_info >= (3, 11) else "3.11")')" $(VENV)
+	@UV_COMPILE_BYTECODE=1 $(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $(READY)
 
 clean: ## remove what make made, but not outputs/
 	rm -rf .venv .venv-* .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*

@@ -41,12 +41,14 @@ class _Step:
     exit_code: int = 0
     phases: tuple[Phase, ...] = ()
     checks: Checks | None = None
+    conclusion: Conclusion | None = None
 
     def end(self, record: Record) -> None:
         data = record.data
         self.status = "done" if record.kind == "done" else "failed"
         self.seconds, self.message = data["seconds"], data.get("message", "")
         self.exit_code = data.get("exit_code", 0)
+        self.conclusion = _conclusion(data.get("result"))
         self.phases = tuple(Phase(name=name, seconds=seconds) for name, seconds in data["phases"])
         result = decode(data["result"]) if self.verb == "check" and data.get("result") else None
         self.checks = result if isinstance(result, Checks) else None
@@ -70,7 +72,7 @@ class _Account:
 
     opened: Record
     steps: dict[str, _Step] = field(default_factory=dict)
-    conclusion: Conclusion | None = None
+    verdict: Conclusion | None = None
     finished: bool = False
     ended: Record | None = None
     half_done: str = ""
@@ -88,7 +90,7 @@ class _Account:
             applying = record.data["state"] == "applying" and not record.data["in_scratch"]
             self.half_done = record.title if applying else ""
         elif record.kind == "finished":
-            self.finished, self.conclusion = True, decode(record.data["conclusion"])
+            self.finished, self.verdict = True, _conclusion(record.data["conclusion"])
         elif record.kind in ("ended", "resumed"):
             self.ended = record if record.kind == "ended" else None
 
@@ -97,6 +99,15 @@ class _Account:
         step = _Step(record.data["verb"], record.title, record.at)
         step.attempts = 1 + (again.attempts if again else 0)
         self.steps[record.title] = step
+
+
+def _conclusion(encoded: Any) -> Conclusion | None:
+    """Return a recorded Conclusion; other results are not even decoded."""
+    is_one = isinstance(encoded, dict) and isinstance(encoded.get("of"), dict)
+    if not is_one or not str(encoded["of"].get("class")).endswith(":Conclusion"):
+        return None
+    found = decode(encoded)
+    return found if isinstance(found, Conclusion) else None
 
 
 def summarize(records: Sequence[Record], *, alive: bool = False) -> Summary:
@@ -111,7 +122,8 @@ def summarize(records: Sequence[Record], *, alive: bool = False) -> Summary:
         account.take(record)
     exit_code, verdict, reasons = _outcome(account, alive=alive)
     opened = records[0].data
-    conclusion = account.conclusion or Conclusion(verdict="")
+    concluded = [step.conclusion for step in account.steps.values() if step.conclusion]
+    conclusion = account.verdict or next(reversed(concluded), Conclusion(verdict=""))
     ended_at = None if alive else datetime.fromisoformat(records[-1].at)
     opened_at = datetime.fromisoformat(records[0].at)
     return Summary(
@@ -157,8 +169,8 @@ def _outcome(account: _Account, *, alive: bool) -> tuple[int, str, tuple[str, ..
 def _done_verdict(account: _Account) -> str:
     if account.opened.data["mode"] == "plan":
         return "Planned only: nothing was changed."
-    if account.conclusion and account.conclusion.verdict:
-        return account.conclusion.verdict
+    if account.verdict and account.verdict.verdict:
+        return account.verdict.verdict
     passed = sum(line.status == "passed" for line in _check_lines(account))
     return f"Done: {passed} checks passed."
 
@@ -182,12 +194,20 @@ def _check_lines(account: _Account) -> list[CheckLine]:
 
 
 def _times(account: _Account) -> tuple[Phase, ...]:
-    """Split the time: what the programs under test worked, our own steps, and what the driver measured."""
+    """Split the wall time: what the programs under test worked, our steps, and what the driver measured.
+
+    The driver's "kernel run" holds the steps; what is left of it went into imports, charts and waiting.
+    """
     under_test_s = sum(phase.seconds for step in account.steps.values() for phase in step.phases)
     steps_s = sum(step.seconds for step in account.steps.values())
-    driver = account.ended.data.get("times", {}) if account.ended else {}
+    driver = dict(account.ended.data.get("times", {})) if account.ended else {}
+    between_s = driver.pop("kernel run", steps_s) - steps_s
+    ours = {
+        "the steps' own work": steps_s - under_test_s,
+        "imports, charts, between steps": between_s,
+        **driver,
+    }
     return (
         Phase(name="PostgreSQL and other programs", seconds=under_test_s),
-        Phase(name="the steps' own work", seconds=max(0.0, steps_s - under_test_s)),
-        *(Phase(name=name, seconds=seconds) for name, seconds in driver.items()),
+        *(Phase(name=name, seconds=max(0.0, seconds)) for name, seconds in ours.items()),
     )

@@ -19,7 +19,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from runbook import campaign, catalogue, sealing, terminal
+from runbook import campaign, catalogue, sealing, surroundings, terminal
 from runbook.account import summarize
 from runbook.clock import WallClock
 from runbook.errors import InputError, RunbookError, RunBusy
@@ -221,7 +221,7 @@ def _drive(root: Path, begin: Beginning) -> None:
 
     out.print(f"[bold]{begin.runbook}[/] · {begin.environment} · mode {begin.mode} · run {begin.run_id}")
     with _watching(quiet=False) as hear:
-        summary = Driver(root, hear=hear).run(begin)
+        summary = Driver(root, hear=hear, times={"program start": surroundings.process_age_s()}).run(begin)
     _print_outcome(root, summary)
     if summary.exit_code:
         raise typer.Exit(summary.exit_code)

@@ -48,7 +48,8 @@ class Order:
     """What to execute: `source` with `parameters`, in `cwd`, into `output`.
 
     `hear` gets each progress state and step line as the kernel shows it: (media type, data).
-    `mask` is applied to the notebook's text before it is written. `timeout_s` bounds each cell.
+    `mask` is applied to the notebook's text before it is written. `timeout_s` bounds each cell. What the
+    kernel's process itself says (a crash, say) goes to `log`.
     """
 
     source: Path
@@ -56,6 +57,7 @@ class Order:
     parameters: Mapping[str, Any]
     cwd: Path
     environment: Mapping[str, str]
+    log: Path
     hear: Callable[[str, Any], None] = lambda _kind, _data: None
     mask: Callable[[str], str] = lambda text: text
     timeout_s: float | None = None
@@ -93,7 +95,8 @@ def _drive(manager: _Manager, order: Order) -> Ending:
     _running.add(client)
     before = _on_signals(lambda *_: interrupt_running())
     try:
-        client.execute(cwd=str(order.cwd), env=dict(order.environment))
+        with order.log.open("ab") as log:
+            client.execute(cwd=str(order.cwd), env=dict(order.environment), stdout=log, stderr=log)
     except CellTimeoutError:
         return Ending("timed out", f"a cell took longer than {order.timeout_s:g} s and was stopped")
     except DeadKernelError:

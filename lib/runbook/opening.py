@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from runbook import catalogue, showing, surroundings
 from runbook.account import summarize
+from runbook.charts import display
 from runbook.clock import Clock, WallClock
 from runbook.errors import InputError, ReplayMismatch, UnfinishedRun, UnknownName
 from runbook.journal import FileJournal, Record, digest, read_journal
@@ -63,12 +64,20 @@ def open_run(
         if same is not None:
             return same
         _refuse_unfinished(root, begin)
-    showing.quiet_refusals()
+    _prepare_shell()
     if begin.run_id in _open_runs:
         return _open_runs[begin.run_id]
     run = _take_up(root, begin, clock=clock)
     _open_runs[begin.run_id] = _open_runs[_signature(begin)] = run
     return run
+
+
+def _prepare_shell() -> None:
+    """Let figures show with their alt text, and our refusals without a page of traceback."""
+    found = showing.shell()
+    if found is not None:
+        display.install(found)
+        showing.quiet_refusals(found)
 
 
 def prepare(

@@ -30,7 +30,7 @@ from runbook.plan import Environment, RolloutPlan, Secrets
 from runbook.scratch import Scratch, open_scratch
 from runbook.step import Step
 from runbook.summary import Conclusion, Summary
-from runbook.values import Check, Checks, Skipped, Value, html_table, skipped_input
+from runbook.values import Check, Checks, Skipped, Value, html_table, printable, skipped_input
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -208,7 +208,7 @@ class Run:
         self, verb: Verb, title: str, key: str, step: Step, seconds: float, error: BaseException
     ) -> None:
         exit_code = error.exit_code if isinstance(error, RunbookError) else 1
-        message = self._place.secrets.mask(str(error) or type(error).__name__)
+        message = printable(self._place.secrets.mask(str(error) or type(error).__name__))
         if isinstance(error, KeyboardInterrupt):
             message = "interrupted"
         data = _ended(verb, seconds, step) | {

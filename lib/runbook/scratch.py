@@ -80,6 +80,10 @@ class Scratch:
         _open.add(self)
         atexit.register(self.close)
 
+    @property
+    def keeper_pid(self) -> int:
+        return self._keeper.pid
+
     def adopt(self, pid: int) -> None:
         """Have the keeper end this process too, wherever it works (what works in the folder dies anyway)."""
         child = keeper.Child(pid, keeper.started(pid))

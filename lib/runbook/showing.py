@@ -53,11 +53,9 @@ def show_scrap(name: str, data: object) -> None:
     _display({SCRAP_TYPE: scrap}, metadata={"scrapbook": {"name": name, "data": True, "display": False}})
 
 
-def quiet_refusals() -> None:
+def quiet_refusals(found: Any) -> None:
     """Let our own exceptions show their message instead of a page of traceback."""
-    found = shell()
-    if found is not None:
-        found.set_custom_exc((RunbookError,), _show_refusal)
+    found.set_custom_exc((RunbookError,), _show_refusal)
 
 
 def _show_refusal(found: Any, kind: type[BaseException], error: BaseException, *_rest: object) -> list[str]:

@@ -51,3 +51,13 @@ def kernel_environment(*, root: Path, outputs: Path, replay: bool) -> dict[str, 
     }
     inherited = {name: value for name, value in os.environ.items() if name != REPLAY_VARIABLE}
     return inherited | ours | ({REPLAY_VARIABLE: "1"} if replay else {})
+
+
+def process_age_s() -> float:
+    """Return how long ago this process was started, 0 where the system does not tell."""
+    try:
+        ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
+        up_s = float(Path("/proc/uptime").read_text().split()[0])
+    except OSError:
+        return 0.0
+    return max(0.0, up_s - ticks / os.sysconf("SC_CLK_TCK"))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -43,6 +44,8 @@ def shown(value: Any) -> str:
         return {True: "yes", False: "no", None: "–"}[value]
     if isinstance(value, Value):
         return value.in_a_line()
+    if isinstance(value, datetime):
+        return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S}.{value.microsecond // 1000:03d} UTC"
     if isinstance(value, float):
         return f"{value:,.3f}".rstrip("0").rstrip(".")
     if isinstance(value, int):
@@ -51,7 +54,12 @@ def shown(value: Any) -> str:
         return ", ".join(shown(item) for item in value) or "–"
     if isinstance(value, dict):
         return ", ".join(f"{key} {shown(item)}" for key, item in value.items()) or "–"
-    return str(value)
+    return printable(str(value))
+
+
+def printable(text: str) -> str:
+    """Return text that any file can hold: a lone surrogate (an odd file name) is written as its escape."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def html_table(rows: Iterable[Iterable[str]], head: Iterable[str] = ()) -> str:
@@ -111,6 +119,11 @@ class Checks(Value):
     @property
     def holds(self) -> bool:
         return not self.failed and any(check.status == "passed" for check in self.items)
+
+    def counts(self) -> list[tuple[str, str]]:
+        """Return how many there are of each status, as (status, number) texts."""
+        statuses = [check.status for check in self.items]
+        return [(status, str(statuses.count(status))) for status in MARKS if status in statuses]
 
     def table(self) -> list[tuple[str, str, str, str]]:
         """Return the rows as text: status, title, observed, expected; failures first."""

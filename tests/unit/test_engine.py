@@ -31,6 +31,7 @@ def executed(tmp_path):
             parameters={"x": 5},
             cwd=tmp_path,
             environment=environment,
+            log=tmp_path / "kernel.log",
             **options,
         )
         return execute(order), output
