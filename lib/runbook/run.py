@@ -58,6 +58,7 @@ class Run:
         self._scratch: Scratch | None = None
         self._keys: dict[str, str] = {}
         self._done = self._still_standing(records)
+        self._seen = len(self._records())
         self.apply_mode: bool = self._opened["mode"] == "apply"
 
     # What a notebook reads
@@ -175,6 +176,7 @@ class Run:
     ) -> Any:
         key = _key(verb, title, inputs)
         self._claim_title(title, key)
+        self._catch_up()
         recorded = self._done.get(title)
         if recorded is not None:
             return self._replay(recorded, verb, key)
@@ -194,12 +196,14 @@ class Run:
             self._refuse_secrets(title, result)
             if isinstance(result, Checks):
                 require(title, result)
+            seconds = time.monotonic() - began
+            data = _ended(verb, seconds, step) | {"result": encode(result), "scratch": self._scratch_name()}
+            self._append("done", title, key, data)
         except BaseException as error:
-            self._fail(verb, title, key, step, time.monotonic() - began, error)
+            self._catch_up()
+            if title not in self._done:  # an interrupt may come when all is on record already
+                self._fail(verb, title, key, step, time.monotonic() - began, error)
             raise
-        seconds = time.monotonic() - began
-        data = _ended(verb, seconds, step) | {"result": encode(result), "scratch": self._scratch_name()}
-        self._done[title] = self._append("done", title, key, data)
         mark = "?" if isinstance(result, Checks) and not result.holds else "✓"
         showing.show_line(mark, verb, title, f"{seconds:.2f} s")
         return result
@@ -265,7 +269,6 @@ class Run:
 
     def _skip(self, verb: Verb, title: str, key: str, why: str) -> Skipped:
         record = self._append("skipped", title, key, {"verb": verb, "why": why})
-        self._done[title] = record
         showing.show_line("–", verb, title, f"skipped: {why}")
         return self._skipped(record)
 
@@ -282,6 +285,13 @@ class Run:
         if self._journal is None:
             raise InputError(f"the run {self.run_id} is finished; open a new one")
         return self._journal.append(kind, title, key=key, data=data)
+
+    def _catch_up(self) -> None:
+        """Learn from the journal, and from nothing else, which steps are done."""
+        if self._journal is not None:
+            new = self._journal.since(self._seen)
+            self._seen += len(new)
+            self._done |= {record.title: record for record in new if record.kind in ("done", "skipped")}
 
     def _is_finished(self) -> bool:
         return any(record.kind == "finished" for record in self._records())

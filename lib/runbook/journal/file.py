@@ -11,6 +11,7 @@ import fcntl
 import os
 from collections.abc import Sequence
 from datetime import timedelta
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, Self
 
@@ -44,9 +45,9 @@ class FileJournal:
     def __init__(self, path: Path, handle: int, records: list[Record], clock: Clock) -> None:
         self.path = path
         self._handle = handle
-        self._records = records
         self._clock = clock
-        self._size = os.fstat(handle).st_size
+        # Each record with the size of the file after it: one list, so that no interrupt comes between.
+        self._lines = _with_ends(records)
         self._broken: str | None = None
 
     @classmethod
@@ -79,12 +80,16 @@ class FileJournal:
 
     @property
     def records(self) -> Sequence[Record]:
-        return self._records
+        return [record for record, _ in self._lines]
+
+    def since(self, seq: int) -> Sequence[Record]:
+        """Return the records after line `seq`."""
+        return [record for record, _ in self._lines[seq:]]
 
     @property
     def head(self) -> str:
         """Return the hash of the last line."""
-        return self._records[-1].hash if self._records else GENESIS
+        return self._lines[-1][0].hash if self._lines else GENESIS
 
     def append(self, kind: Kind, title: str, *, key: str = "", data: dict[str, Any] | None = None) -> Record:
         """Write one line and return it once it is on disk.
@@ -93,8 +98,9 @@ class FileJournal:
         """
         if self._broken:
             raise JournalError(f"{self.path} takes no more lines: {self._broken}")
+        self._catch_up()
         record = Record.make(
-            seq=len(self._records) + 1,
+            seq=len(self._lines) + 1,
             at=self._next_time(),
             kind=kind,
             title=title,
@@ -102,8 +108,9 @@ class FileJournal:
             data=data or {},
             prev=self.head,
         )
-        self._write(record.line())
-        self._records.append(record)
+        line = record.line()
+        self._write(line)
+        self._lines.append((record, self._size + len(line)))
         return record
 
     def close(self) -> None:
@@ -116,7 +123,22 @@ class FileJournal:
     def _next_time(self) -> str:
         # A clock that is set back must not make the record run backwards.
         now = utc_text(self._clock.now())
-        return max(now, self._records[-1].at) if self._records else now
+        return max(now, self._lines[-1][0].at) if self._lines else now
+
+    @property
+    def _size(self) -> int:
+        return self._lines[-1][1] if self._lines else 0
+
+    def _catch_up(self) -> None:
+        """Take in a line that an interrupt kept us from noticing, and take back half a one."""
+        if os.fstat(self._handle).st_size == self._size:
+            return
+        content = self.path.read_bytes()[self._size :]
+        whole = content[: content.rfind(b"\n") + 1]
+        for line in whole.splitlines(keepends=True):
+            record = Record.parse(line, where=f"{self.path.name}:{len(self._lines) + 1}")
+            self._lines.append((record, self._size + len(line)))
+        os.ftruncate(self._handle, self._size)
 
     def _write(self, line: bytes) -> None:
         try:
@@ -135,7 +157,6 @@ class FileJournal:
             # After a failed fsync nobody knows what is on disk, and a second one would say "fine".
             self._broken = f"fsync failed ({error.strerror})"
             raise JournalError(f"{self.path}: {self._broken}; nothing more is recorded") from error
-        self._size += len(line)
 
     def _take_back(self) -> None:
         try:
@@ -168,6 +189,11 @@ def _try(handle: int, kind: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def _with_ends(records: list[Record]) -> list[tuple[Record, int]]:
+    ends = accumulate(len(record.line()) for record in records)
+    return list(zip(records, ends, strict=True))
 
 
 def _keep_aside(path: Path, torn: bytes, *, seq: int) -> None:

@@ -15,7 +15,7 @@ import tarfile
 import tempfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, BinaryIO, NamedTuple, cast
@@ -31,6 +31,7 @@ ARCHIVE_MAGIC = b"PGDMP"
 READ_S = 24 * 3600.0
 GZIP_MAGIC = b"\x1f\x8b"
 COMPRESSION_BYTE_SINCE = (1, 15)  # before, the header held a compression level as a whole number
+PIECE_BYTES = 4096
 HEAD_BYTES = 1 << 20  # a cluster's roles come before its first database
 # A cluster's dump holds those of its databases, so it is looked for first.
 HEADINGS = {b"-- PostgreSQL database cluster dump": "cluster", b"-- PostgreSQL database dump": "database"}
@@ -43,11 +44,15 @@ COPY_BEGINS = re.compile(rb"COPY .* FROM stdin;\r?\n")
 COPY_ENDS = (b"\\.\n", b"\\.\r\n")
 EXTENSION = re.compile(r'^CREATE EXTENSION (?:IF NOT EXISTS )?("(?:[^"]|"")+"|\S+?)(?: |;)', re.MULTILINE)
 NAME = r'("(?:[^"]|"")+"|[\w$]+)'
-ROLE = re.compile(
-    rf"^(?:ALTER .* OWNER TO {NAME};|GRANT .* TO {NAME}(?: WITH .*)?;|REVOKE .* FROM {NAME};"
-    rf"|ALTER DEFAULT PRIVILEGES FOR ROLE {NAME} |SET SESSION AUTHORIZATION {NAME};"
-    rf"|CREATE POLICY .* TO {NAME})",
-    re.MULTILINE,
+ROLES = tuple(
+    re.compile(pattern, re.MULTILINE)
+    for pattern in (
+        rf"^ALTER .* OWNER TO {NAME};",
+        rf"^(?:GRANT|ALTER DEFAULT PRIVILEGES|CREATE POLICY) .* TO {NAME}",
+        rf"^(?:REVOKE|ALTER DEFAULT PRIVILEGES) .* FROM {NAME}",
+        rf"^ALTER DEFAULT PRIVILEGES FOR ROLE {NAME} ",
+        rf"^SET SESSION AUTHORIZATION {NAME};",
+    )
 )
 CREATED_ROLE = re.compile(rf"^CREATE ROLE {NAME};", re.MULTILINE)
 NOBODY = ("public", "current_user", "session_user", "current_role", "default")
@@ -80,7 +85,7 @@ def read_dump(path: Path) -> Backup:
         raise StepFailed(f"the dump {path} is not there")
     try:
         return _read(path.resolve())
-    except (OSError, EOFError, zlib.error, ValueError, tarfile.TarError) as error:
+    except (OSError, EOFError, zlib.error, ValueError, KeyError, tarfile.TarError) as error:
         raise StepFailed(f"{path} is no dump that can be read: {error}") from error
 
 
@@ -89,8 +94,7 @@ def _read(path: Path) -> Backup:
     format_, header = _archive_header(path)
     if header is not None:
         return _backup(path, format_, header.server_version, header.made_at, size)
-    with open_text(path) as file:
-        head = file.read(HEAD_BYTES)
+    head = _head(path)
     kind = next((kind for line, kind in HEADINGS.items() if line + b"\n" in head.replace(b"\r", b"")), None)
     if kind is None and head.startswith(ARCHIVE_MAGIC):
         raise StepFailed(f"{path} is an archive inside a gzip file: unpack it with gunzip first")
@@ -100,6 +104,15 @@ def _read(path: Path) -> Backup:
     version = found[1].decode() if found is not None else "unknown"
     made_at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
     return _backup(path, "plain" if kind == "database" else "cluster", version, made_at, size)
+
+
+def _head(path: Path) -> bytes:
+    """Return the head of a plain dump, or what there is of it when it was cut short."""
+    head = b""
+    with open_text(path) as file, suppress(EOFError, zlib.error):
+        while len(head) < HEAD_BYTES and (piece := file.read(PIECE_BYTES)):
+            head += piece
+    return head
 
 
 def _backup(path: Path, format_: str, version: str, made_at: datetime, size: int) -> Backup:
@@ -294,7 +307,7 @@ def extensions_in(sql_text: str) -> tuple[str, ...]:
 
 def roles_in(sql_text: str) -> tuple[str, ...]:
     """Return the roles that own or are granted something in a schema."""
-    names = {unquoted(name) for found in ROLE.findall(sql_text) for name in found if name}
+    names = {unquoted(name) for pattern in ROLES for name in pattern.findall(sql_text)}
     return tuple(sorted(name for name in names if name.lower() not in NOBODY and not name.startswith("pg_")))
 
 

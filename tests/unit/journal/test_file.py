@@ -124,6 +124,26 @@ def test_after_a_failed_fsync_nothing_more_is_recorded(path, clock, monkeypatch)
     journal.close()
 
 
+@pytest.mark.parametrize(("call", "kept"), [("write", False), ("fsync", True)])
+def test_an_interrupt_inside_an_append_keeps_the_chain(path, clock, monkeypatch, call, kept):
+    """Ctrl-C before the line is written loses it, after it keeps it; either way the next line follows."""
+    journal = FileJournal.open(path, clock=clock)
+    journal.append("note", "first")
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, call, interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            journal.append("note", "interrupted")
+    journal.append("note", "next")
+    titles = ["first", "interrupted", "next"] if kept else ["first", "next"]
+    assert [record.title for record in read_journal(path)] == titles
+    assert [record.title for record in journal.records] == titles
+    journal.close()
+
+
 @pytest.mark.parametrize("damage", ["flip", "drop", "swap"])
 def test_a_damaged_journal_is_refused_by_line(path, clock, damage):
     """One changed byte, one dropped line, two swapped lines: the reader names the place."""
