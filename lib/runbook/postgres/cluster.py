@@ -131,12 +131,25 @@ class Cluster(Value):
             log=programs.own_file(self.log),
         )
         _children[self.data] = child
+        try:
+            self._await(child, since, timeout_s, until, watch)
+        except BaseException:
+            self.stop(mode="immediate")
+            raise
+
+    def _await(
+        self,
+        child: subprocess.Popen[bytes],
+        since: int,
+        timeout_s: float,
+        until: tuple[str, ...],
+        watch: Callable[[], None] | None,
+    ) -> None:
         deadline = time.monotonic() + timeout_s
         while self.status(child.pid) not in until:
             if child.poll() is not None:
                 raise StepFailed(f"PostgreSQL did not start in {self.data}: {self.why_it_ended(since)}")
             if time.monotonic() > deadline:
-                self.stop(mode="immediate")
                 raise StepFailed(
                     f"PostgreSQL was not ready after {timeout_s:g} s in {self.data}:\n{self.last_log_lines()}"
                 )

@@ -13,10 +13,11 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
+from runbook.plan import Freshness, Invariant
 from runbook.postgres.amcheck import check_with_amcheck
 from runbook.postgres.backup import page_check
 from runbook.postgres.fingerprint import Truth, compare, fingerprint
-from runbook.postgres.invariants import Freshness, Invariant, check_freshness, evaluate
+from runbook.postgres.invariants import check_freshness, evaluate
 from runbook.postgres.keys import check_foreign_keys, check_sequences
 from runbook.postgres.pages import check_pages
 from runbook.postgres.sessions import Connect, Connection, Session, check_each, reading, server_errors, words

@@ -1,4 +1,4 @@
-"""Sentences about a database that must hold: SQL with what it is to return, and the age of the newest row."""
+"""Asks a database the invariants that params give: what each returned, and whether that is right."""
 
 from __future__ import annotations
 
@@ -9,66 +9,12 @@ from typing import Any
 
 import psycopg
 from psycopg import sql
-from pydantic import model_validator
 
+from runbook.plan import Freshness, Invariant
 from runbook.postgres.sessions import Connect, Connection, in_parallel, reading, words
 from runbook.values import Check, Value, shown
 
 TIMEOUT_S = 60.0
-
-Scalar = bool | int | float | str
-
-
-class Invariant(Value):
-    """One query that returns one value, and what that value must be: within `min` and `max`, or `equals`.
-
-    `table` (schema.name) is a hint where to look in the log when it fails.
-    """
-
-    name: str
-    sql: str
-    min: float | None = None
-    max: float | None = None
-    equals: Scalar | None = None
-    table: str | None = None
-
-    @model_validator(mode="after")
-    def _one_expectation(self) -> Invariant:
-        band = self.min is not None or self.max is not None
-        if band == (self.equals is not None):
-            raise ValueError("give min, max or both, or else equals")
-        if self.min is not None and self.max is not None and self.min > self.max:
-            raise ValueError(f"min {self.min:g} is above max {self.max:g}")
-        return self
-
-    @property
-    def expected(self) -> str:
-        """Return the expectation as text."""
-        if self.equals is not None:
-            return shown(self.equals)
-        low, high = (None if edge is None else shown(edge) for edge in (self.min, self.max))
-        if low and high:
-            return f"{low} to {high}"
-        return f"{low} or more" if low else f"{high} or less"
-
-    def holds(self, value: Any) -> bool:
-        """Say whether a value that the query returned is as expected; no value (NULL) never is."""
-        if value is None:
-            return False
-        if self.equals is not None:
-            expects_bool = isinstance(self.equals, bool)
-            return bool(value == self.equals) and expects_bool == isinstance(value, bool)
-        if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
-            return False
-        above = self.min is None or value >= self.min
-        return above and (self.max is None or value <= self.max)
-
-
-class Freshness(Value):
-    """How old the newest row may be: a query that returns its timestamp, and the greatest age in seconds."""
-
-    sql: str
-    max_age_s: float
 
 
 class Finding(Value):

@@ -19,9 +19,10 @@ from typing import NamedTuple
 import psycopg
 
 from runbook.errors import NoGo, StepFailed
+from runbook.plan import Invariant
 from runbook.postgres.fingerprint import fingerprint
 from runbook.postgres.history import Commit, History, read_history
-from runbook.postgres.invariants import Finding, Invariant, evaluate
+from runbook.postgres.invariants import Finding, evaluate
 from runbook.postgres.pages import check_pages
 from runbook.postgres.programs import Programs
 from runbook.postgres.sessions import Connect, reading, words

@@ -65,9 +65,9 @@ def restore(
     """Restore a base backup into a new cluster below `folder` (which must not exist), running and writable.
 
     `user` is a superuser that the backup has. Phases: read the archive, copy, start, replay, promote, first
-    write. Raises
-    StepFailed with the server's own words when recovery fails, and when replay ended short of the target or
-    of the end of the archive: PostgreSQL itself would promote what it has and say nothing.
+    write. Raises StepFailed with the server's own words when recovery fails, and when replay ended short of
+    the target or of the end of the archive: PostgreSQL itself would promote what it has and say nothing.
+    Nothing runs then.
     """
     step = step or Step()
     before = len(step.phases)
@@ -87,10 +87,14 @@ def restore(
         copied = _copy(programs, backup, cluster, step)
         _arrange_recovery(programs, backup, cluster, archive, target)
     log = _replay(programs, cluster, backup, needed, timeout_s=timeout_s, step=step)
-    with step.phase("first write"):
-        ended = _open_up(cluster)
-    step.evidence(f"recovery-{folder.name}.log", cluster.log.read_bytes())
-    _insist(target, needed, ended, log)
+    try:
+        with step.phase("first write"):
+            ended = _open_up(cluster)
+        step.evidence(f"recovery-{folder.name}.log", log)
+        _insist(target, needed, ended, log)
+    except BaseException:
+        cluster.stop(mode="immediate")
+        raise
     return Restored(
         cluster=cluster,
         target=target,

@@ -4,10 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from runbook.plan import Freshness, Invariant
 from runbook.postgres import content as room
 from runbook.postgres.content import verify_content
 from runbook.postgres.fingerprint import Truth, fingerprint
-from runbook.postgres.invariants import Freshness, Invariant
 from runbook.step import Step
 
 from .databases import copy_with_bad_page, execute, make_database

@@ -8,11 +8,11 @@ import psycopg
 import pytest
 
 from runbook.errors import NoGo, StepFailed
+from runbook.plan import Invariant
 from runbook.postgres import locate as room
 from runbook.postgres.backup import take_base_backup
 from runbook.postgres.cluster import Cluster, create_cluster
 from runbook.postgres.history import Change, Commit, History
-from runbook.postgres.invariants import Invariant
 from runbook.postgres.locate import bisect, locate
 from runbook.postgres.receiving import finish_segment, start_receiver, stop_receiver
 from runbook.postgres.suspects import _by_mass

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -71,7 +72,7 @@ def test_recovery_stops_just_before_a_commit(programs, lost, place, by):
 
 
 def test_the_restored_copy_talks_to_nobody(programs, lost, place):
-    """It takes writes, listens on its socket only, archives nothing, waits for no standby, preloads nothing."""
+    """It takes writes, listens on its socket only, archives nothing, waits for nobody, preloads nothing."""
     folder, keep = place
     restored = restore(programs, lost.backup, folder, target=END)
     keep(restored)
@@ -126,6 +127,7 @@ def test_a_stale_cluster_is_not_accepted(programs, lost, copied, place, monkeypa
     folder, _ = place
     with pytest.raises(StepFailed, match="the server promoted a stale cluster: replay ended at"):
         restore(programs, copied, folder, target=END)
+    assert not (folder / "data" / "postmaster.pid").exists(), "it goes on running"
 
 
 def test_a_target_that_is_not_in_the_archive_fails_with_the_servers_words(programs, copied, place):
@@ -141,7 +143,7 @@ def test_a_target_before_the_backup_fails_with_the_servers_words(programs, lost,
     folder, _ = place
     target = Target(kind="before commit", lsn=lost.backup.start_lsn, sentence="too early")
     with pytest.raises(
-        StepFailed, match="stop point is before consistent recovery point|did not stop at its target"
+        StepFailed, match=r"stop point is before consistent recovery point|did not stop at its target"
     ):
         restore(programs, lost.backup, folder, target=target)
 
@@ -231,7 +233,7 @@ def test_tablespaces_are_restored_to_places_of_their_own(programs, scratch, plac
 
 def test_the_restore_command_is_quoted():
     """What a folder's name holds is neither shell nor PostgreSQL's percent signs."""
-    command = restore_command(__import__("pathlib").Path("/a b/it's 5%"))
+    command = restore_command(Path("/a b/it's 5%"))
     assert command == """test -f '/a b/it'"'"'s 5%%/'%f && cp '/a b/it'"'"'s 5%%/'%f %p"""
 
 

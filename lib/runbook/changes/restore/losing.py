@@ -8,8 +8,8 @@ from typing import ClassVar, Literal
 from runbook.changes.interface import Change
 from runbook.changes.restore.order import Order, Subject, programs_for
 from runbook.errors import StepFailed
-from runbook.plan import Environment
-from runbook.postgres.invariants import Invariant, evaluate
+from runbook.plan import Environment, Invariant
+from runbook.postgres.invariants import evaluate
 from runbook.postgres.locate import Found, locate
 from runbook.postgres.programs import Programs
 from runbook.postgres.restore import restore
