@@ -90,7 +90,6 @@ def restore(
     try:
         with step.phase("first write"):
             ended = _open_up(cluster)
-        step.evidence(f"recovery-{folder.name}.log", log)
         _insist(target, needed, ended, log)
     except BaseException:
         cluster.stop(mode="immediate")
@@ -182,8 +181,11 @@ def _replay(
     start = Lsn.parse(backup.start_lsn or "0/0")
     began = time.monotonic()
     with step.progress("replaying the log", total=max(1, needed - start), unit="bytes") as bar:
-        cluster.start(programs, timeout_s=timeout_s, watch=_Follower(cluster, bar, start))
-    log = cluster.log_since(0)
+        try:
+            cluster.start(programs, timeout_s=timeout_s, watch=_Follower(cluster, bar, start))
+        finally:
+            log = cluster.log_since(0)
+            step.evidence(f"recovery-{cluster.folder.name}.log", log)
     step.phases.extend(phases_of(log, total_s=time.monotonic() - began))
     return log
 

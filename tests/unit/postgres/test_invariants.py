@@ -65,7 +65,7 @@ def test_a_failing_invariant_tells_both_sides(connect):
         ("SELECT id FROM orders WHERE false", "the query must return one row with one value"),
         (
             "WITH gone AS (DELETE FROM orders RETURNING 1) SELECT count(*) FROM gone",
-            "cannot execute DELETE in a read-only transaction (25006)",
+            "cannot execute SELECT in a read-only transaction (25006)",
         ),
         ("SELECT pg_sleep(60)", "canceling statement due to statement timeout (57014)"),
     ],
