@@ -53,6 +53,7 @@ def open_run(
     Raises ParamsError with every problem, UnknownName, UnfinishedRun when one with the same parameters
     is still open, RunBusy when another process executes it, ReplayMismatch when it is another run's record.
     """
+    _prepare_shell()
     clock = WallClock()
     root = project_root(Path.cwd())
     given = params.model_dump() if isinstance(params, Value) else params
@@ -64,7 +65,6 @@ def open_run(
         if same is not None:
             return same
         _refuse_unfinished(root, begin)
-    _prepare_shell()
     if begin.run_id in _open_runs:
         return _open_runs[begin.run_id]
     run = _take_up(root, begin, clock=clock)

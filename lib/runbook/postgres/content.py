@@ -70,7 +70,7 @@ def verify_content(
             checks += _surroundings(connect, observed, truth)
             if freshness is not None and now is not None:
                 checks.append(check_freshness(connect, freshness, now=now))
-        with step.phase("verify: tables and indexes from the inside"):
+        with step.phase("verify: structure (amcheck)"):
             checks += check_with_amcheck(step, connect, available=has_amcheck, jobs=jobs, timeout_s=TIMEOUT_S)
         with step.phase("verify: page checksums"):
             checks.append(_pages(step, connect, data, jobs))

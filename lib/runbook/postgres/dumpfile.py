@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, BinaryIO, NamedTuple, cast
+from typing import IO, NamedTuple, cast
 
 from runbook.errors import StepFailed
 from runbook.postgres.installations import major_of
@@ -109,8 +109,11 @@ def _read(path: Path) -> Backup:
 def _head(path: Path) -> bytes:
     """Return the head of a plain dump, or what there is of it when it was cut short."""
     head = b""
-    with open_text(path) as file, suppress(EOFError, zlib.error):
-        while len(head) < HEAD_BYTES and (piece := file.read(PIECE_BYTES)):
+    with path.open("rb") as file, suppress(EOFError, zlib.error):
+        packed = file.read(len(GZIP_MAGIC)) == GZIP_MAGIC
+        file.seek(0)
+        text: IO[bytes] = cast(IO[bytes], gzip.GzipFile(fileobj=file)) if packed else file
+        while len(head) < HEAD_BYTES and (piece := text.read(PIECE_BYTES)):
             head += piece
     return head
 
@@ -139,8 +142,12 @@ def _archive_header(path: Path) -> tuple[str, Header | None]:
         if magic == ARCHIVE_MAGIC:
             return "custom", _header(file)
     if tarfile.is_tarfile(path):
-        with tarfile.open(path) as tar, cast(BinaryIO, tar.extractfile("toc.dat")) as member:
-            return "tar", _header(member)
+        with tarfile.open(path) as tar:  # its first file is the table of contents; the last may be cut short
+            first = tar.next()
+            content = tar.extractfile(first) if first is not None and first.name == "toc.dat" else None
+            if content is None:
+                raise ValueError("a tar file that does not begin with toc.dat")
+            return "tar", _header(content)
     return "", None
 
 
@@ -250,6 +257,8 @@ def _version_check(programs: Programs, dump: Backup) -> Check:
 
 def _archive_contents(programs: Programs, dump: Backup) -> Contents:
     """Have pg_restore read every block of an archive, and its schema once more for the names in it."""
+    if dump.format == "tar" and (fault := _tar_fault(dump.path)) is not None:
+        return Contents(tables=0, extensions=(), roles=(), fault=fault)
     with readable_by(programs, dump.path) as path:
         listed = programs.run_telling("pg_restore", "--list", path)
         read = programs.run_telling("pg_restore", "--file=/dev/null", path, timeout_s=READ_S)
@@ -259,6 +268,19 @@ def _archive_contents(programs: Programs, dump: Backup) -> Contents:
         schema = programs.run("pg_restore", "--schema-only", "--file=-", path)
     tables = len(re.findall(r"^\d+; \d+ \d+ TABLE DATA ", listed.said, re.MULTILINE))
     return Contents(tables=tables, extensions=extensions_in(schema), roles=roles_in(schema))
+
+
+def _tar_fault(path: Path) -> str | None:
+    """Return what is wrong with a tar file: of one cut short pg_restore reads the end for ever."""
+    try:
+        with tarfile.open(path) as tar:
+            for member in tar:
+                end = member.offset_data + member.size
+                if end > path.stat().st_size:
+                    return f"it ends within {member.name}: it was cut short"
+    except tarfile.TarError as error:
+        return f"it cannot be read to its end: {error}"
+    return None
 
 
 def _plain_contents(step: Step, dump: Backup) -> Contents:

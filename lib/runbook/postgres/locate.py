@@ -30,7 +30,7 @@ from runbook.postgres.suspects import commit_time, places_of, relation_of, suspe
 from runbook.postgres.values import Backup, Target
 from runbook.postgres.wal import Lsn
 from runbook.step import Step
-from runbook.values import Value
+from runbook.values import Value, shown
 
 Probe = Callable[[Target], bool]  # restores there and says whether every invariant holds
 
@@ -56,6 +56,16 @@ class Found(Value):
     newest_kept_lsn: str | None = None
     given_up: int = 0
     probes: int = 0
+
+    def rows(self) -> list[tuple[str, str]]:
+        rows = [("wrong", self.wrong), ("located by", self.located_by), ("recover to", self.target.sentence)]
+        rows += [("newest commit kept", shown(self.newest_kept_at))] if self.newest_kept_at else []
+        rows += [("given up knowingly", f"{self.given_up} commits that followed")] if self.given_up else []
+        rows += [("restored and asked", f"{self.probes} times")] if self.probes else []
+        return [
+            *rows,
+            *(("evidence" if not number else "", line) for number, line in enumerate(self.evidence)),
+        ]
 
 
 class _Case(NamedTuple):

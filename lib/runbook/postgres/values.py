@@ -45,6 +45,9 @@ class Target(Value):
     timeline: int | None = None
     sentence: str
 
+    def in_a_line(self) -> str:
+        return self.sentence
+
 
 class Restored(Value):
     """A cluster brought back: where it is, how long each phase took, and where replay ended."""

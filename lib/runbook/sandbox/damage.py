@@ -25,7 +25,7 @@ from runbook.postgres.sessions import server_errors
 from runbook.sandbox.ledger import newest_acknowledged
 from runbook.sandbox.workload import Workload, stop_workload, wait_for_serial
 from runbook.step import Step
-from runbook.values import Value
+from runbook.values import Value, shown
 
 DamageKind = Literal[
     "rows deleted",
@@ -60,6 +60,14 @@ class Damage(Value):
     after: int
     xid: int | None = None
     block: int | None = None
+
+    def rows(self) -> list[tuple[str, str]]:
+        return [
+            ("done", self.sentence),
+            ("at", shown(self.at)),
+            ("acknowledged before", f"serial {self.before}"),
+            ("acknowledged after", f"up to serial {self.after}"),
+        ]
 
 
 def do_damage(step: Step, kind: DamageKind, *, cluster: Cluster, workload: Workload) -> Damage:

@@ -55,7 +55,7 @@ class Back(Value):
             ("to", restored.target.sentence),
         ]
         rows += [("replayed to", restored.replayed_to_lsn)] if restored.replayed_to_lsn else []
-        return [*rows, *((phase.name, f"{phase.seconds:.2f} s") for phase in restored.phases)]
+        return [*rows, ("in", shown(restored.phases))]
 
 
 class Restore(Change):
