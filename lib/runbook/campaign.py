@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -74,11 +74,16 @@ def drill(
 
     When it is interrupted, `stop` must end the runs that are under way; no further one begins.
     """
+
+    def one(row: R) -> Result:
+        result = run(row)
+        tell(result)
+        return result
+
     with ThreadPoolExecutor(max_workers=jobs) as pool:
-        waiting = [pool.submit(run, row) for row in rows]
+        waiting = [pool.submit(one, row) for row in rows]
         try:
-            for future in as_completed(waiting):
-                tell(future.result())
+            wait(waiting, return_when=FIRST_EXCEPTION)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             stop()

@@ -132,7 +132,9 @@ def status(run_id: Annotated[str, typer.Argument()] = "", as_json: AsJson = Fals
         if as_json:
             _print_json([json.loads(summary.model_dump_json()) for summary in summaries])
         else:
-            out.print(terminal.runs_table(summaries) if summaries else "no runs yet; begin with: make drill")
+            for line in [line for summary in summaries for line in terminal.run_lines(summary)]:
+                out.print(line)
+            out.print("" if summaries else "no runs yet; begin with: make drill")
         return
     summary = _summary(find_run(root, run_id))
     if as_json:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 import sys
+from dataclasses import replace
 from typing import Any
 
 from runbook.errors import RunbookError
@@ -94,6 +95,9 @@ def progress_bundle(state: ProgressState) -> dict[str, Any]:
 
 def progress_line(state: ProgressState) -> str:
     """Return a progress state as one line of text."""
+    if state.unit == "bytes":
+        total = state.total / 1e6 if state.total else None
+        state = replace(state, done=state.done / 1e6, total=total, unit="MB")
     if state.finished:
         return f"{state.what}: {_amount(state.done)} {state.unit} in {state.elapsed_s:.1f} s".replace(
             "  ", " "

@@ -70,7 +70,7 @@ class Watcher:
         if state.finished:
             self._bar.remove_task(self._tasks.pop(state.what))
             return
-        far = f"{state.done:,.0f} {state.unit}"
+        far = progress_line(state).partition(": ")[2]
         self._bar.update(task, completed=state.done, total=state.total, far=far)
 
 
@@ -104,16 +104,11 @@ def result_table(results: list[Result]) -> Table:
     return table
 
 
-def runs_table(summaries: list[Summary]) -> Table:
-    """Return the runs on record, one line each."""
-    table = Table("run", "status", "opened (UTC)", "by", "verdict", box=None, pad_edge=False)
-    for summary in summaries:
-        colour = COLOURS.get(summary.status, "white")
-        table.add_row(
-            escape(summary.run_id),
-            f"[{colour}]{summary.status}[/]",
-            f"{summary.opened_at:%Y-%m-%d %H:%M}",
-            escape(summary.opened_by),
-            escape(summary.verdict),
-        )
-    return table
+def run_lines(summary: Summary) -> list[str]:
+    """Return a run on record in two lines: state, when, by whom, id; and its verdict."""
+    colour = COLOURS.get(summary.status, "white")
+    head = f"{summary.opened_at:%Y-%m-%d %H:%M} UTC  {escape(summary.opened_by)}"
+    return [
+        f"[{colour}]{summary.status:<15}[/] {head}  [bold]{escape(summary.run_id)}[/]",
+        f"                [dim]{escape(summary.verdict)}[/]",
+    ]
