@@ -108,3 +108,7 @@ def wait_for_ever(step: Step) -> None:
     (WORLD().parent / "waiting.new").write_text(str(os.getpid()))
     (WORLD().parent / "waiting.new").rename(WORLD().parent / "waiting")
     threading.Event().wait()
+
+
+def leak(step: Step) -> None:
+    raise StepFailed(f"refused token {step.secret('TOY_TOKEN')}")

@@ -3,13 +3,15 @@
 What the lines hold in `data`:
 
     opened    run_id, runbook, environment, mode, params, opened_by, versions
-    started   verb, inputs (digest)
+    resumed   by, versions: another process took the run up
+    started   verb, changes (of an apply: how many it will make)
     done      verb, seconds, phases, result (encoded), scratch (the folder the result lives in, or null)
     failed    verb, seconds, phases, error, message, exit_code, result (of a check: its table)
     skipped   verb, why
-    change    state (applying, applied, found), in_scratch
+    change    step, number, state (applying, applied, found), in_scratch
+    note      redo_from: that step and all after it are done again, their scratch folder is gone
     finished  conclusion (encoded)
-    ended     how, message, times, exit_code
+    ended     how, message, times, exit_code: as the process that drove the kernel saw it
 """
 
 from __future__ import annotations
@@ -29,12 +31,12 @@ STATUS_OF: dict[int, RunStatus] = {0: "done", 3: "no-go", 4: "left in between", 
 
 @dataclass
 class _Step:
-    """A step while its lines are being read."""
+    """A step while its lines are being read; `changes` are those made outside scratch, in their order."""
 
     verb: str
     title: str
     began_at: str
-    attempts: int = 0
+    attempts: int = 1
     status: StepStatus = "unknown"
     seconds: float = 0.0
     message: str = ""
@@ -42,14 +44,20 @@ class _Step:
     phases: tuple[Phase, ...] = ()
     checks: Checks | None = None
     conclusion: Conclusion | None = None
+    changes: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def half_done(self) -> bool:
+        """Whether some of its changes were begun and it did not end well: nobody knows what holds now."""
+        return self.status in ("failed", "unknown") and bool(self.changes)
 
     def end(self, record: Record) -> None:
         data = record.data
         self.status = "done" if record.kind == "done" else "failed"
         self.seconds, self.message = data["seconds"], data.get("message", "")
         self.exit_code = data.get("exit_code", 0)
-        self.conclusion = _conclusion(data.get("result"))
         self.phases = tuple(Phase(name=name, seconds=seconds) for name, seconds in data["phases"])
+        self.conclusion = _conclusion(data.get("result"))
         result = decode(data["result"]) if self.verb == "check" and data.get("result") else None
         self.checks = result if isinstance(result, Checks) else None
 
@@ -60,7 +68,7 @@ class _Step:
             status=self.status,
             began_at=datetime.fromisoformat(self.began_at),
             seconds=self.seconds,
-            attempts=max(1, self.attempts),
+            attempts=self.attempts,
             message=self.message,
             phases=self.phases,
         )
@@ -70,35 +78,46 @@ class _Step:
 class _Account:
     """Everything the lines say, before it is put into words."""
 
-    opened: Record
+    opened: dict[str, Any]
     steps: dict[str, _Step] = field(default_factory=dict)
+    attempts: dict[str, int] = field(default_factory=dict)
     verdict: Conclusion | None = None
     finished: bool = False
-    ended: Record | None = None
-    half_done: str = ""
+    ended: dict[str, Any] = field(default_factory=dict)
 
     def take(self, record: Record) -> None:
+        data = record.data
         if record.kind == "started":
-            self._start(record)
+            self._start(record, data["verb"])
         elif record.kind in ("done", "failed"):
             self.steps[record.title].end(record)
-            self.half_done = "" if record.kind == "done" else self.half_done
         elif record.kind == "skipped":
-            self.steps[record.title] = _Step(record.data["verb"], record.title, record.at, status="skipped")
-            self.steps[record.title].message = record.data["why"]
-        elif record.kind == "change":
-            applying = record.data["state"] == "applying" and not record.data["in_scratch"]
-            self.half_done = record.title if applying else ""
+            self._start(record, data["verb"])
+            self.steps[record.title].status, self.steps[record.title].message = "skipped", data["why"]
+        elif record.kind == "change" and not data["in_scratch"]:
+            self.steps[data["step"]].changes[record.title] = data["state"]
+        elif record.kind == "note" and "redo_from" in data:
+            titles = list(self.steps)
+            for title in titles[titles.index(data["redo_from"]) :]:
+                del self.steps[title]
         elif record.kind == "finished":
-            self.finished, self.verdict = True, _conclusion(record.data["conclusion"])
+            self.finished, self.verdict = True, _conclusion(data["conclusion"])
         elif record.kind in ("ended", "resumed"):
-            self.ended = record if record.kind == "ended" else None
+            self.ended = data if record.kind == "ended" else {}
 
-    def _start(self, record: Record) -> None:
-        again = self.steps.pop(record.title, None)
-        step = _Step(record.data["verb"], record.title, record.at)
-        step.attempts = 1 + (again.attempts if again else 0)
+    def _start(self, record: Record, verb: str) -> None:
+        before = self.steps.pop(record.title, None)
+        self.attempts[record.title] = self.attempts.get(record.title, 0) + 1
+        step = _Step(verb, record.title, record.at, attempts=self.attempts[record.title])
+        step.changes = before.changes if before else {}
         self.steps[record.title] = step
+
+    def check_lines(self) -> list[CheckLine]:
+        return [
+            CheckLine(step=step.title, **dict(check))
+            for step in self.steps.values()
+            for check in (step.checks.items if step.checks else ())
+        ]
 
 
 def _conclusion(encoded: Any) -> Conclusion | None:
@@ -117,11 +136,11 @@ def summarize(records: Sequence[Record], *, alive: bool = False) -> Summary:
     """
     if not records or records[0].kind != "opened":
         raise JournalCorrupt("a run's journal begins with the line 'opened'; this one does not")
-    account = _Account(records[0])
+    opened = records[0].data
+    account = _Account(opened)
     for record in records[1:]:
         account.take(record)
     exit_code, verdict, reasons = _outcome(account, alive=alive)
-    opened = records[0].data
     concluded = [step.conclusion for step in account.steps.values() if step.conclusion]
     conclusion = account.verdict or next(reversed(concluded), Conclusion(verdict=""))
     ended_at = None if alive else datetime.fromisoformat(records[-1].at)
@@ -131,7 +150,7 @@ def summarize(records: Sequence[Record], *, alive: bool = False) -> Summary:
         runbook=opened["runbook"],
         environment=opened["environment"],
         mode=opened["mode"],
-        status="running" if alive and not account.finished else STATUS_OF.get(exit_code, "failed"),
+        status="running" if alive else STATUS_OF.get(exit_code, "failed"),
         exit_code=exit_code,
         verdict=verdict,
         reasons=reasons,
@@ -141,7 +160,7 @@ def summarize(records: Sequence[Record], *, alive: bool = False) -> Summary:
         wall_s=(ended_at - opened_at).total_seconds() if ended_at else None,
         times=_times(account),
         params=opened["params"],
-        checks=tuple(_check_lines(account)),
+        checks=tuple(account.check_lines()),
         numbers=conclusion.numbers,
         steps=tuple(step.line() for step in account.steps.values()),
         versions={**opened["versions"], **conclusion.versions},
@@ -151,46 +170,59 @@ def summarize(records: Sequence[Record], *, alive: bool = False) -> Summary:
 def _outcome(account: _Account, *, alive: bool) -> tuple[int, str, tuple[str, ...]]:
     """Return exit code, verdict and reasons, the most severe first."""
     last = next(reversed(account.steps.values()), None)
-    if account.finished:
-        return 0, _done_verdict(account), _unchecked(account)
-    if account.half_done:
-        return 4, f"Left in between: “{account.half_done}” was begun and nobody saw it end.", ()
+    open_steps = [step for step in account.steps.values() if step.status in ("failed", "unknown")]
     if alive:
         return 0, f"Running: {last.title}." if last else "Running: just opened.", ()
-    if last and last.status == "failed":
-        word = {3: "No-go", 75: "Parked"}.get(last.exit_code, "Failed")
-        return last.exit_code or 1, f"{word} at “{last.title}”: {last.message}", _failed(last)
-    ended: dict[str, Any] = account.ended.data if account.ended else {}
-    where = f"in “{last.title}”" if last else "before the first step"
-    what = ended.get("message") or "the process ended without a word"
-    return ended.get("exit_code") or 1, f"Failed {where}: {what}. Nothing is half-done.", ()
+    for step in open_steps:
+        if step.half_done:
+            return 4, f"Left in between at “{step.title}”: a person is needed now.", _in_between(step)
+    if open_steps and open_steps[-1].status == "failed":
+        return _refused_or_failed(account, open_steps[-1])
+    if account.finished and not open_steps and account.ended.get("exit_code", 0) == 0:
+        return 0, _done_verdict(account), _unchecked(account)
+    what = account.ended.get("message") or ("" if account.ended else "the process ended without a word")
+    where = (
+        f"in “{open_steps[-1].title}”" if open_steps else f"after “{last.title}”" if last else "at its start"
+    )
+    said = what or "the notebook ended without run.finish()"
+    return account.ended.get("exit_code") or 1, f"Failed {where}: {said}. Nothing is half-done.", ()
+
+
+def _refused_or_failed(account: _Account, step: _Step) -> tuple[int, str, tuple[str, ...]]:
+    exit_code = step.exit_code or 1
+    if exit_code == 2 and any(other.verb == "apply" for other in account.steps.values()):  # noqa: PLR2004
+        exit_code = 1  # 2 promises that nothing ran
+    word = {3: "No-go", 75: "Parked"}.get(exit_code, "Failed")
+    failed = step.checks.failed if step.checks else ()
+    reasons = tuple(
+        f"{check.title}: observed {check.observed}; expected {check.expected}" for check in failed
+    )
+    return exit_code, f"{word} at “{step.title}”: {step.message}", reasons
+
+
+def _in_between(step: _Step) -> tuple[str, ...]:
+    """Return what a person needs to know of a step that stopped between its changes."""
+    words = {
+        "applied": "applied",
+        "found": "was in place already",
+        "applying": "begun, and nobody saw it end",
+    }
+    stopped = f"it stopped with: {step.message}" if step.message else "its process ended in the middle"
+    return (*(f"{change}: {words[state]}" for change, state in step.changes.items()), stopped)
 
 
 def _done_verdict(account: _Account) -> str:
-    if account.opened.data["mode"] == "plan":
+    if account.opened["mode"] == "plan":
         return "Planned only: nothing was changed."
     if account.verdict and account.verdict.verdict:
         return account.verdict.verdict
-    passed = sum(line.status == "passed" for line in _check_lines(account))
+    passed = sum(line.status == "passed" for line in account.check_lines())
     return f"Done: {passed} checks passed."
 
 
 def _unchecked(account: _Account) -> tuple[str, ...]:
-    lines = [line for line in _check_lines(account) if line.status == "not checked"]
+    lines = [line for line in account.check_lines() if line.status == "not checked"]
     return tuple(f"not checked: {line.title} ({line.observed})" for line in lines)
-
-
-def _failed(step: _Step) -> tuple[str, ...]:
-    failed = step.checks.failed if step.checks else ()
-    return tuple(f"{check.title}: observed {check.observed}; expected {check.expected}" for check in failed)
-
-
-def _check_lines(account: _Account) -> list[CheckLine]:
-    return [
-        CheckLine(step=step.title, **dict(check))
-        for step in account.steps.values()
-        for check in (step.checks.items if step.checks else ())
-    ]
 
 
 def _times(account: _Account) -> tuple[Phase, ...]:
@@ -200,7 +232,7 @@ def _times(account: _Account) -> tuple[Phase, ...]:
     """
     under_test_s = sum(phase.seconds for step in account.steps.values() for phase in step.phases)
     steps_s = sum(step.seconds for step in account.steps.values())
-    driver = dict(account.ended.data.get("times", {})) if account.ended else {}
+    driver = dict(account.ended.get("times", {}))
     between_s = driver.pop("kernel run", steps_s) - steps_s
     ours = {
         "the steps' own work": steps_s - under_test_s,

@@ -22,9 +22,9 @@ from rich.markup import escape
 from runbook import campaign, catalogue, sealing, surroundings, terminal
 from runbook.account import summarize
 from runbook.clock import WallClock
-from runbook.errors import InputError, RunbookError, RunBusy
+from runbook.errors import InputError, JournalError, RunbookError, RunBusy
 from runbook.journal import is_held, read_journal
-from runbook.opening import JOURNAL, Beginning, Mode, find_run, prepare, run_folder
+from runbook.opening import JOURNAL, Beginning, Mode, find_run, prepare, refuse_unfinished, run_folder
 from runbook.parameters import describe, load_parameters, read_schema
 from runbook.plan import Scenario, load_scenarios, project_root
 from runbook.summary import Summary
@@ -97,6 +97,8 @@ def run(
     begin = _prepare(root, name, params=dict(given), run_id=run_id, mode=mode)
     if run_id and (run_folder(root, run_id) / JOURNAL).exists():
         raise InputError(f"there is a run {run_id} already; go on with it: runbook resume {run_id}")
+    if not run_id:
+        refuse_unfinished(root, begin)
     _drive(root, begin)
 
 
@@ -206,7 +208,10 @@ def _drill(
             out.print(f"[bold]{escape(row.name)}[/] · {row.runbook} · expected {row.expected.status}")
         began = time.monotonic()
         with _watching(quiet=not alone) as hear:
-            summary = Driver(root, hear=hear, timeout_s=DRILL_TIMEOUT_S).run(begin)
+            try:
+                summary = Driver(root, hear=hear, timeout_s=DRILL_TIMEOUT_S).run(begin)
+            except (RunbookError, OSError) as error:
+                return campaign.Result(row, None, time.monotonic() - began, f"not run: {error}")
         return campaign.Result(row, summary, time.monotonic() - began, campaign.judge(row, summary))
 
     def tell(result: campaign.Result) -> None:
@@ -261,7 +266,10 @@ def _prepare_row(root: Path, row: Scenario) -> Beginning:
 
 
 def _begun(root: Path, run_id: str) -> Beginning:
-    opened = read_journal(find_run(root, run_id) / JOURNAL)[0].data
+    records = read_journal(find_run(root, run_id) / JOURNAL)
+    if not records or records[0].kind != "opened":
+        raise InputError(f"the run {run_id} has no record to go on from; begin another with: runbook run")
+    opened = records[0].data
     names = ("runbook", "environment", "mode", "params", "run_id")
     return Beginning(**{name: opened[name] for name in names})
 
@@ -271,8 +279,14 @@ def _summary(folder: Path) -> Summary:
 
 
 def _summaries(root: Path) -> list[Summary]:
-    folders = sorted(path.parent for path in run_folder(root, "x").parent.glob(f"*/{JOURNAL}"))
-    return sorted((_summary(folder) for folder in folders), key=lambda s: s.opened_at, reverse=True)
+    """Return the runs that can be read, newest first; those that cannot are named on stderr."""
+    found = []
+    for path in sorted(run_folder(root, "x").parent.glob(f"*/{JOURNAL}")):
+        try:
+            found.append(_summary(path.parent))
+        except (JournalError, ValueError, KeyError) as error:
+            err.print(f"[red]{escape(path.parent.name)}:[/] its record cannot be read: {escape(str(error))}")
+    return sorted(found, key=lambda summary: summary.opened_at, reverse=True)
 
 
 def _result_json(result: campaign.Result) -> dict[str, Any]:

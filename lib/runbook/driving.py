@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import signal
+import tempfile
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,14 +15,15 @@ from typing import Any
 from runbook import catalogue, surroundings
 from runbook.clock import WallClock
 from runbook.engine import Ending, Order, execute
-from runbook.errors import JournalError, RunBusy
+from runbook.errors import JournalError, ReplayMismatch, RunBusy, exit_code_of
 from runbook.files import write_atomically
-from runbook.journal import FileJournal
+from runbook.journal import FileJournal, driving
 from runbook.opening import JOURNAL, Beginning, begin_run, run_folder
 from runbook.plan import Secrets, load_environment
 from runbook.report import write_index
 from runbook.sealing import seal
 from runbook.summary import Summary
+from runbook.values import printable
 
 NOTEBOOK = "notebook.ipynb"
 KERNEL_GRACE_S = 30.0
@@ -37,26 +42,40 @@ class Driver:
     times: Mapping[str, float] = field(default_factory=dict)
 
     def run(self, begin: Beginning) -> Summary:
-        """Execute the runbook and return its account; raises only what keeps it from beginning."""
-        begin_run(self.root, begin, clock=WallClock()).close()
+        """Execute the runbook and return its account.
+
+        Raises RunBusy when another process does, OSError when the run cannot be sealed; what it came to is
+        on record before that.
+        """
         folder = run_folder(self.root, begin.run_id)
-        ending = self._execute(begin, folder, replay=False)
-        began = time.monotonic()
-        seal(folder)  # a first time, to know for the record how long it takes
-        self._close_record(folder, ending, {"sealing": time.monotonic() - began})
-        summary = seal(folder)
-        write_index(folder.parent)
+        folder.mkdir(parents=True, exist_ok=True)
+        with driving(folder, clock=WallClock()):
+            begin_run(self.root, begin, clock=WallClock()).close()
+            ending = self._execute(begin, folder / NOTEBOOK, replay=False)
+            with _signals_deferred():
+                self._close_record(folder, ending, begin)
+                summary = seal(folder)
+                write_index(folder.parent)
         return summary
 
     def seal(self, begin: Beginning) -> Summary:
-        """Show the run again from its record, headlessly, and write notebook, report and sums."""
+        """Show the run again from its record, headlessly, and write notebook, report and sums.
+
+        Raises ReplayMismatch when the notebook has parted from the record; nothing is then replaced.
+        """
         folder = run_folder(self.root, begin.run_id)
-        self._execute(begin, folder, replay=True)
-        summary = seal(folder)
-        write_index(folder.parent)
+        with driving(folder, clock=WallClock()), tempfile.TemporaryDirectory(dir=folder.parent) as beside:
+            shown = Path(beside) / NOTEBOOK
+            ending = self._execute(begin, shown, replay=True)
+            if ending.how != "completed" and ending.error in ("", "ReplayMismatch", "InputError"):
+                raise ReplayMismatch(f"{begin.run_id} cannot be shown from its record: {ending.message}")
+            shown.replace(folder / NOTEBOOK)
+            summary = seal(folder)
+            write_index(folder.parent)
         return summary
 
-    def _execute(self, begin: Beginning, folder: Path, *, replay: bool) -> Ending:
+    def _execute(self, begin: Beginning, output: Path, *, replay: bool) -> Ending:
+        folder = run_folder(self.root, begin.run_id)
         own = {"environment": begin.environment, "run_id": begin.run_id, "mode": begin.mode}
         environment = surroundings.kernel_environment(root=self.root, outputs=folder.parent, replay=replay)
         secrets = Secrets(load_environment(self.root, begin.environment))
@@ -64,7 +83,7 @@ class Driver:
         log = folder / "evidence" / "kernel.log"
         order = Order(
             source=catalogue.find(self.root, begin.runbook).path,
-            output=folder / NOTEBOOK,
+            output=output,
             parameters={**own, **begin.params},
             cwd=self.root,
             environment=environment,
@@ -76,23 +95,47 @@ class Driver:
         try:
             return execute(order)
         except OSError as error:
-            return Ending("raised", f"the executed notebook cannot be written: {error}")
+            return Ending("raised", f"the notebook could not be executed or written: {error}")
         finally:
             _keep_log(log, secrets)
 
-    def _close_record(self, folder: Path, ending: Ending, times: Mapping[str, float]) -> None:
+    def _close_record(self, folder: Path, ending: Ending, begin: Beginning) -> None:
         """Put on record how the kernel ended; the kernel's own lines stay the truth about the steps."""
+        mask = Secrets(load_environment(self.root, begin.environment)).mask
+        began = time.monotonic()
+        with suppress(OSError):  # a first time, to know how long it takes; the second one tells what is wrong
+            seal(folder)
+        times = {**self.times, **ending.times, "sealing": time.monotonic() - began}
+        data = {
+            "how": ending.how,
+            "message": printable(mask(ending.message)),
+            "times": {name: round(seconds, 3) for name, seconds in times.items()},
+            "exit_code": 0 if ending.how == "completed" else exit_code_of(ending.error),
+        }
         journal = _when_free(folder / JOURNAL)
         try:
-            data = {
-                "how": ending.how,
-                "message": ending.message,
-                "times": {name: round(s, 3) for name, s in {**self.times, **ending.times, **times}.items()},
-                "exit_code": 0 if ending.how == "completed" else 1,
-            }
             journal.append("ended", f"the kernel {ending.how}", data=data)
         finally:
             journal.close()
+
+
+@contextmanager
+def _signals_deferred() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM wait until a run is sealed, which takes a moment."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    heard: list[int] = []
+    before = {
+        n: signal.signal(n, lambda number, _: heard.append(number)) for n in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if heard:
+        raise KeyboardInterrupt
 
 
 def _keep_log(log: Path, secrets: Secrets) -> None:

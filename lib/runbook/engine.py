@@ -13,7 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -36,10 +36,14 @@ _running: set[Any] = set()
 
 @dataclass(frozen=True)
 class Ending:
-    """How an execution ended; `times` are seconds of the driver's own clock, by what they went into."""
+    """How an execution ended; `error` is the name of what a cell raised.
+
+    `times` are seconds of the driver's own clock, by what they went into.
+    """
 
     how: How
     message: str = ""
+    error: str = ""
     times: dict[str, float] = field(default_factory=dict)
 
 
@@ -81,7 +85,8 @@ def execute(order: Order) -> Ending:
     manager.notebook_complete()
     total = time.monotonic() - began
     starting = (manager.first_cell_at or time.monotonic()) - began
-    return Ending(ending.how, ending.message, {"kernel start": starting, "kernel run": total - starting})
+    times = {"kernel start": starting, "kernel run": total - starting}
+    return replace(ending, times=times)
 
 
 def interrupt_running() -> None:
@@ -110,7 +115,9 @@ def _drive(manager: _Manager, order: Order) -> Ending:
             signal.signal(number, handler)
     if client.interrupts:
         return Ending("interrupted", "interrupted by a signal")
-    return Ending("raised", manager.raised) if manager.raised else Ending("completed")
+    if manager.raised:
+        return Ending("raised", manager.raised, error=manager.raised.partition(":")[0])
+    return Ending("completed")
 
 
 def _on_signals(handler: Any) -> dict[int, Any]:

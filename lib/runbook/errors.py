@@ -127,3 +127,9 @@ class Parked(RunbookError):
     """The run waits for a time, a window or a signature."""
 
     exit_code = 75
+
+
+def exit_code_of(name: str) -> int:
+    """Return the exit code of an exception known only by its name, 1 for one that is not ours."""
+    kind = globals().get(name)
+    return kind.exit_code if isinstance(kind, type) and issubclass(kind, RunbookError) else 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import secrets
 from collections.abc import Mapping
@@ -14,11 +15,12 @@ from runbook import catalogue, showing, surroundings
 from runbook.account import summarize
 from runbook.charts import display
 from runbook.clock import Clock, WallClock
-from runbook.errors import InputError, ReplayMismatch, UnfinishedRun, UnknownName
-from runbook.journal import FileJournal, Record, digest, read_journal
+from runbook.errors import InputError, JournalError, ReplayMismatch, UnfinishedRun, UnknownName
+from runbook.journal import FileJournal, digest, is_held, read_journal
 from runbook.parameters import check_parameters, read_schema
 from runbook.plan import Secrets, load_environment, load_plan, project_root
-from runbook.run import Place, Run
+from runbook.recording import Place
+from runbook.run import Run
 from runbook.values import Value
 
 Mode = Literal["", "plan", "apply"]
@@ -60,13 +62,12 @@ def open_run(
     begin = prepare(
         root, runbook, environment=environment, run_id=run_id, mode=mode, params=given, clock=clock
     )
+    same = _open_runs.get(begin.run_id if run_id else _signature(begin))
+    if same is not None:
+        refuse_other_run(same.opened, begin)
+        return same
     if not run_id:
-        same = _open_runs.get(_signature(begin))
-        if same is not None:
-            return same
-        _refuse_unfinished(root, begin)
-    if begin.run_id in _open_runs:
-        return _open_runs[begin.run_id]
+        refuse_unfinished(root, begin)
     run = _take_up(root, begin, clock=clock)
     _open_runs[begin.run_id] = _open_runs[_signature(begin)] = run
     return run
@@ -95,6 +96,11 @@ def prepare(
     where = load_environment(root, environment)
     own = {"environment": environment, "run_id": run_id, "mode": mode}
     given = check_parameters(read_schema(entry.path), {**(params or {}), **own}, file=entry.path.name)
+    leaked = Secrets(where).found_in(json.dumps(given, ensure_ascii=False))
+    if leaked:
+        raise InputError(
+            f"a parameter holds the value of {', '.join(leaked)}; give its name, never its value"
+        )
     if run_id and not _SAFE_ID.fullmatch(run_id):
         raise InputError(f"run_id {run_id!r}: use letters, digits, dots, dashes and underscores, at most 128")
     stamp = clock.now().strftime("%Y%m%dT%H%M%SZ")
@@ -126,7 +132,11 @@ def begin_run(root: Path, begin: Beginning, *, clock: Clock) -> FileJournal:
     folder.mkdir(parents=True, exist_ok=True)
     journal = FileJournal.open(folder / JOURNAL, clock=clock)
     if not journal.records:
-        journal.append("opened", begin.runbook, data=_opening_line(root, begin))
+        try:
+            journal.append("opened", begin.runbook, data=_opening_line(root, begin))
+        except BaseException:
+            journal.close()
+            raise
     return journal
 
 
@@ -150,9 +160,12 @@ def _take_up(root: Path, begin: Beginning, *, clock: Clock) -> Run:
     replay = surroundings.replaying()
     recorded = read_journal(folder / JOURNAL) if (folder / JOURNAL).exists() else []
     if recorded:
-        _refuse_other_run(recorded, begin)
+        refuse_other_run(recorded[0].data, begin)
     over = any(record.kind == "finished" for record in recorded)
     journal = None if replay or over else begin_run(root, begin, clock=clock)
+    if journal is not None and len(recorded) > 1:
+        said = {"by": surroundings.who(), "versions": surroundings.versions()}
+        journal.append("resumed", begin.runbook, data=said)
     records = list(journal.records) if journal else recorded
     environment = load_environment(root, begin.environment)
     place = Place(
@@ -166,8 +179,8 @@ def _take_up(root: Path, begin: Beginning, *, clock: Clock) -> Run:
     return Run(place=place, journal=journal, records=records)
 
 
-def _refuse_other_run(records: list[Record], begin: Beginning) -> None:
-    opened = records[0].data
+def refuse_other_run(opened: Mapping[str, Any], begin: Beginning) -> None:
+    """Raise ReplayMismatch unless a run is taken up as what it was opened as."""
     for name, found in (("runbook", begin.runbook), ("environment", begin.environment), ("mode", begin.mode)):
         if opened[name] != found:
             raise ReplayMismatch(
@@ -185,17 +198,19 @@ def _signature(begin: Beginning) -> str:
     return digest([begin.runbook, begin.environment, begin.mode, begin.params])
 
 
-def _refuse_unfinished(root: Path, begin: Beginning) -> None:
+def refuse_unfinished(root: Path, begin: Beginning) -> None:
     """Raise UnfinishedRun when such a run is open; in the sandbox a drill just begins anew."""
-    if begin.environment == "sandbox" or surroundings.replaying():
+    if begin.environment == "sandbox":
         return
-    for folder in sorted(run_folder(root, "x").parent.glob(f"{begin.runbook}-{begin.environment}-*")):
-        if not (folder / JOURNAL).is_file():
-            continue
-        records = read_journal(folder / JOURNAL)
-        other = summarize(records) if records else None
-        if other and other.status not in ("done", "no-go") and other.params == begin.params:
+    for path in sorted(surroundings.outputs_folder(root).glob(f"*/{JOURNAL}")):
+        try:
+            other = summarize(read_journal(path), alive=is_held(path))
+        except JournalError:
+            continue  # nobody can go on with it; `status` names it
+        same = (other.runbook, other.environment, other.mode, other.params)
+        if other.status != "done" and same == (begin.runbook, begin.environment, begin.mode, begin.params):
             raise UnfinishedRun(
                 f"the run {other.run_id} of this runbook, with these parameters, is {other.status}: "
-                f"{other.verdict} Go on with it: runbook resume {other.run_id}"
+                f"{other.verdict} Go on with it: runbook resume {other.run_id}. "
+                "To begin another all the same, give it a name: --run-id NAME"
             )

@@ -12,21 +12,28 @@ that is recorded as done is returned from the record when it is asked for again.
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from runbook import errors, showing
 from runbook.account import summarize
 from runbook.changes.interface import Applied, Change, Plan
-from runbook.clock import Clock
-from runbook.errors import CheckFailed, InputError, ReplayMismatch, RunbookError, StepFailed
+from runbook.errors import (
+    CheckFailed,
+    InputError,
+    JournalError,
+    LeftInBetween,
+    ReplayMismatch,
+    RunbookError,
+    StepFailed,
+)
 from runbook.files import write_atomically
 from runbook.gates.checks import as_checks, require
-from runbook.journal import FileJournal, Record, decode, digest, encode
-from runbook.plan import Environment, RolloutPlan, Secrets
+from runbook.journal import FileJournal, Kind, Record, decode, encode
+from runbook.recording import Place, Verb, ended, key_of, named
 from runbook.scratch import Scratch, open_scratch
 from runbook.step import Step
 from runbook.summary import Conclusion, Summary
@@ -34,19 +41,6 @@ from runbook.values import Check, Checks, Skipped, Value, html_table, printable,
 
 P = ParamSpec("P")
 R = TypeVar("R")
-Verb = Literal["read", "check", "plan", "apply", "finish"]
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where and with what a run is executed."""
-
-    folder: Path
-    clock: Clock
-    rollout: RolloutPlan
-    environment: Environment
-    secrets: Secrets
-    replay_only: bool
 
 
 class Run:
@@ -54,30 +48,20 @@ class Run:
 
     def __init__(self, *, place: Place, journal: FileJournal | None, records: list[Record]) -> None:
         self._place, self._journal = place, journal
-        self._opened = records[0].data
+        self.opened: Mapping[str, Any] = records[0].data
         self._scratch: Scratch | None = None
-        self._keys: dict[str, str] = {}
         self._done = self._still_standing(records)
         self._seen = len(self._records())
-        self.apply_mode: bool = self._opened["mode"] == "apply"
+        self.apply_mode: bool = self.opened["mode"] == "apply"
 
     # What a notebook reads
 
     @property
     def run_id(self) -> str:
-        return str(self._opened["run_id"])
-
-    @property
-    def rollout(self) -> RolloutPlan:
-        """The rollout plan, params/plan.yaml."""
-        return self._place.rollout
-
-    @property
-    def environment(self) -> Environment:
-        return self._place.environment
+        return str(self.opened["run_id"])
 
     def rows(self) -> list[tuple[str, str]]:
-        opened = self._opened
+        opened = self.opened
         mode = "apply: changes are made" if self.apply_mode else "plan: nothing is changed"
         doing = f"{len(self._done)} steps are on record" if self._done else "nothing is on record yet"
         return [
@@ -99,7 +83,7 @@ class Run:
         self, title: str, function: Callable[Concatenate[Step, P], R], *args: P.args, **kwargs: P.kwargs
     ) -> R:
         """Call `function(step, *args, **kwargs)`, which looks and changes nothing; record what it returns."""
-        inputs = (function, args, kwargs)
+        inputs = (named(function), args, kwargs)
         result: R = self._step("read", title, inputs, lambda step: function(step, *args, **kwargs))
         return result
 
@@ -115,7 +99,7 @@ class Run:
         def work(step: Step) -> Checks:
             return as_checks(function(step, *args, **kwargs))
 
-        result: Checks = self._step("check", title, (function, args, kwargs), work)
+        result: Checks = self._step("check", title, (named(function), args, kwargs), work)
         return result
 
     def plan(
@@ -131,7 +115,7 @@ class Run:
             changes = function(step, *args, **kwargs)
             return Plan(title=title, changes=(changes,) if isinstance(changes, Change) else tuple(changes))
 
-        result: Plan = self._step("plan", title, (function, args, kwargs), work)
+        result: Plan = self._step("plan", title, (named(function), args, kwargs), work)
         return result
 
     def apply(self, plan: Plan) -> Applied:
@@ -139,20 +123,24 @@ class Run:
         title = f"{plan.title}: apply"
 
         def work(step: Step) -> Applied:
-            results = tuple(self._apply_change(step, change) for change in plan.changes)
-            return Applied(title=plan.title, results=results)
+            numbered = enumerate(plan.changes, start=1)
+            results = [self._apply_change(step, title, number, change) for number, change in numbered]
+            return Applied(title=plan.title, results=tuple(results))
 
         result: Applied = self._step("apply", title, (plan,), work, effect=True)
         return result
 
     def finish(self, conclusion: Conclusion | None = None) -> Summary:
-        """Close the record: destroy the scratch folder, keep the conclusion, leave the numbers as scraps."""
-        why = skipped_input((conclusion,))
-        said = None if why else conclusion
-        if self._journal and not self._is_finished():
+        """Close the record: destroy the scratch folder, keep the conclusion, leave the numbers as scraps.
+
+        Raises what stopped the run as long as a step of it has failed and was not mended.
+        """
+        if self._journal is not None:
+            self._refuse_open_steps()
+            why = skipped_input((conclusion,))
             self._destroy_scratch()
-            self._journal.append("finished", "finish", data={"conclusion": encode(said)})
-            self._write_summary()
+            self._append("finished", "finish", "", {"conclusion": encode(None if why else conclusion)})
+            self._close()
         summary = self.summary()
         for name, number in summary.numbers.items():
             showing.show_scrap(name, number.value)
@@ -161,7 +149,20 @@ class Run:
 
     def summary(self) -> Summary:
         """Return the account of this run as it stands."""
-        return summarize(self._records(), alive=not self._is_finished())
+        return summarize(self._records(), alive=self._journal is not None)
+
+    def _refuse_open_steps(self) -> None:
+        for step in self.summary().steps:
+            if step.status in ("failed", "unknown"):
+                raise StepFailed(f"the run cannot finish: “{step.title}” did not end well. {step.message}")
+
+    def _close(self) -> None:
+        """Write the summary and give the journal up: from now on the run is only shown."""
+        self._write_summary()
+        if self._journal is not None:
+            self._replayed = list(self._journal.records)
+            self._journal.close()
+            self._journal = None
 
     # How a step is done
 
@@ -174,13 +175,12 @@ class Run:
         *,
         effect: bool = False,
     ) -> Any:
-        key = _key(verb, title, inputs)
-        self._claim_title(title, key)
+        key = key_of(verb, title, inputs)
         self._catch_up()
         recorded = self._done.get(title)
         if recorded is not None:
             return self._replay(recorded, verb, key)
-        if self._place.replay_only:
+        if self._journal is None:
             raise self._recorded_failure(verb, title)
         why = skipped_input(inputs) or ("mode plan changes nothing" if effect and not self.apply_mode else "")
         if why:
@@ -193,37 +193,37 @@ class Run:
         began = time.monotonic()
         try:
             result = work(step)
-            self._refuse_secrets(title, result)
             if isinstance(result, Checks):
                 require(title, result)
             seconds = time.monotonic() - began
-            data = _ended(verb, seconds, step) | {"result": encode(result), "scratch": self._scratch_name()}
+            data = ended(verb, seconds, step) | {"result": encode(result), "scratch": self._scratch_name()}
             self._append("done", title, key, data)
         except BaseException as error:
             self._catch_up()
             if title not in self._done:  # an interrupt may come when all is on record already
                 self._fail(verb, title, key, step, time.monotonic() - began, error)
             raise
-        mark = "?" if isinstance(result, Checks) and not result.holds else "✓"
-        showing.show_line(mark, verb, title, f"{seconds:.2f} s")
-        return result
+        showing.show_line("✓", verb, title, f"{seconds:.2f} s")
+        return decode(data["result"])  # what a replay would return, so that the two cannot differ
 
     def _fail(
         self, verb: Verb, title: str, key: str, step: Step, seconds: float, error: BaseException
     ) -> None:
-        exit_code = error.exit_code if isinstance(error, RunbookError) else 1
-        message = printable(self._place.secrets.mask(str(error) or type(error).__name__))
-        if isinstance(error, KeyboardInterrupt):
-            message = "interrupted"
-        data = _ended(verb, seconds, step) | {
+        """Put a failure on record; what keeps it from being recorded is told beside the failure itself."""
+        checks = error.checks if isinstance(error, CheckFailed) and isinstance(error.checks, Checks) else None
+        words = "interrupted" if isinstance(error, KeyboardInterrupt) else str(error) or type(error).__name__
+        data = ended(verb, seconds, step) | {
             "error": type(error).__name__,
-            "message": message,
-            "exit_code": exit_code,
-            "result": encode(getattr(error, "checks", None)),
+            "message": printable(words),
+            "exit_code": error.exit_code if isinstance(error, RunbookError) else 1,
+            "result": encode(checks),
         }
-        self._append("failed", title, key, data)
-        self._write_summary()
-        self._show_failure(verb, title, seconds, getattr(error, "checks", None))
+        try:
+            self._append("failed", title, key, self._place.masked(data))
+            self._write_summary()
+        except (JournalError, OSError) as trouble:
+            error.add_note(f"And this could not be put on record: {trouble}")
+        self._show_failure(verb, title, seconds, checks)
         error.add_note(f"Step: {verb} “{title}”. To go on once it is mended: runbook resume {self.run_id}")
 
     @staticmethod
@@ -232,23 +232,27 @@ class Run:
         if checks is not None:
             showing.show_value(checks)
 
-    def _apply_change(self, step: Step, change: Change) -> Value | None:
-        sentence = change.sentence()
+    def _apply_change(self, step: Step, title: str, number: int, change: Change) -> Value | None:
+        if self._scratch is not None and not change.in_scratch:
+            raise InputError("a run that works in a scratch folder changes nothing outside it")
+        data = {"step": title, "number": number, "in_scratch": change.in_scratch}
         found = change.observe(step)
         if found is not None:
-            self._append("change", sentence, "", {"state": "found", "in_scratch": change.in_scratch})
+            change.verify(step, found)
+            self._append("change", change.sentence(), "", {**data, "state": "found"})
             return found
-        self._append("change", sentence, "", {"state": "applying", "in_scratch": change.in_scratch})
+        self._append("change", change.sentence(), "", {**data, "state": "applying"})
         result = change.apply(step)
         change.verify(step, result)
-        self._append("change", sentence, "", {"state": "applied", "in_scratch": change.in_scratch})
+        self._append("change", change.sentence(), "", {**data, "state": "applied"})
         return result
 
     def _replay(self, recorded: Record, verb: Verb, key: str) -> Any:
         if recorded.key != key:
             raise ReplayMismatch(
                 f"“{recorded.title}” is on record with other inputs than the notebook now gives it. "
-                "A step that has run keeps its inputs: put them back, or open a new run"
+                "A step that has run keeps its inputs, and a title names one step: "
+                "put them back, or open a new run"
             )
         result = decode(recorded.data["result"]) if recorded.kind == "done" else self._skipped(recorded)
         if self._place.replay_only:
@@ -261,11 +265,12 @@ class Run:
         """Return what stopped the run at `title`, to be raised again where a run is only being shown."""
         ends = [record for record in self._replayed if record.kind == "failed" and record.title == title]
         if not ends:
-            return ReplayMismatch(f"the run {self.run_id} did not come to “{title}”")
+            return StepFailed(f"the run {self.run_id} is over and did not come to “{title}”")
         data = ends[-1].data
         self._show_failure(verb, title, data["seconds"], decode(data["result"]))
-        kind = getattr(errors, data["error"], StepFailed)
-        return CheckFailed(data["message"]) if kind is CheckFailed else StepFailed(data["message"])
+        kind = getattr(errors, data["error"], None)
+        plain = isinstance(kind, type) and issubclass(kind, RunbookError) and kind is not errors.ProgramFailed
+        return kind(data["message"]) if plain and kind is not None else StepFailed(data["message"])
 
     def _skip(self, verb: Verb, title: str, key: str, why: str) -> Skipped:
         record = self._append("skipped", title, key, {"verb": verb, "why": why})
@@ -281,9 +286,15 @@ class Run:
     def _records(self) -> list[Record]:
         return list(self._journal.records) if self._journal else self._replayed
 
-    def _append(self, kind: Any, title: str, key: str, data: dict[str, Any]) -> Record:
+    def _append(self, kind: Kind, title: str, key: str, data: dict[str, Any]) -> Record:
+        """Put a line on record; one that holds a secret is refused."""
         if self._journal is None:
-            raise InputError(f"the run {self.run_id} is finished; open a new one")
+            raise InputError(f"the run {self.run_id} is over; open a new one")
+        names = self._place.secrets.found_in(json.dumps([title, data], ensure_ascii=False))
+        if names:
+            raise StepFailed(
+                f"“{title}”: {kind} would hold the value of {', '.join(names)}; it is not recorded"
+            )
         return self._journal.append(kind, title, key=key, data=data)
 
     def _catch_up(self) -> None:
@@ -292,13 +303,6 @@ class Run:
             new = self._journal.since(self._seen)
             self._seen += len(new)
             self._done |= {record.title: record for record in new if record.kind in ("done", "skipped")}
-
-    def _is_finished(self) -> bool:
-        return any(record.kind == "finished" for record in self._records())
-
-    def _claim_title(self, title: str, key: str) -> None:
-        if self._keys.setdefault(title, key) != key:
-            raise InputError(f"two different steps are titled “{title}”; a title names one piece of work")
 
     def _still_standing(self, records: list[Record]) -> dict[str, Record]:
         """Return the steps that need not be done again.
@@ -313,20 +317,14 @@ class Run:
                 continue
             if record.data.get("scratch") and not self._place.replay_only:
                 if self._journal:
-                    self._journal.append("note", f"done again from “{record.title}” on: its scratch is gone")
+                    said = f"done again from “{record.title}” on: its scratch folder is gone"
+                    self._journal.append("note", said, data={"redo_from": record.title})
                 break
             done[record.title] = record
         return done
 
-    def _refuse_secrets(self, title: str, result: Any) -> None:
-        names = self._place.secrets.found_in(str(encode(result)))
-        if names:
-            raise StepFailed(
-                f"the result of “{title}” holds the value of {', '.join(names)}; it is not recorded"
-            )
-
     def _write_summary(self) -> None:
-        text = self.summary().model_dump_json(indent=1)
+        text = summarize(self._records()).model_dump_json(indent=1)
         write_atomically(self._place.folder / "summary.json", self._place.secrets.mask(text) + "\n")
 
     # What a step may use
@@ -336,16 +334,11 @@ class Run:
             clock=self._place.clock,
             scratch=self._scratch_folder,
             secret=self._place.secrets.value,
+            environment=lambda: self._place.environment,
+            rollout=lambda: self._place.rollout,
             progress_sink=showing.ProgressBar(),
-            evidence_sink=self._keep_evidence,
+            evidence_sink=self._place.keep_evidence,
         )
-
-    def _keep_evidence(self, name: str, content: bytes) -> None:
-        folder = self._place.folder / "evidence"
-        folder.mkdir(exist_ok=True)
-        text = content.decode("utf-8", errors="surrogateescape")
-        masked = self._place.secrets.mask(text).encode("utf-8", errors="surrogateescape")
-        write_atomically(folder / name, masked)
 
     def _scratch_folder(self) -> Path:
         if self._scratch is None:
@@ -360,16 +353,9 @@ class Run:
         if self._scratch is not None and self._journal is not None:
             destroyed = self._scratch.close()
             self._scratch = None
+            if destroyed is not None and destroyed.left:
+                raise LeftInBetween(
+                    f"the scratch folder could not be destroyed: {', '.join(destroyed.left)} is left. "
+                    "It may hold personal data: remove it by hand, then run this cell again"
+                )
             self._journal.append("note", "the scratch folder was destroyed", data={"what": encode(destroyed)})
-
-
-def _key(verb: Verb, title: str, inputs: object) -> str:
-    try:
-        return digest([verb, title, inputs])[:32]
-    except TypeError as error:
-        raise InputError(f"the inputs of “{title}” cannot be recorded: {error}") from error
-
-
-def _ended(verb: Verb, seconds: float, step: Step) -> dict[str, Any]:
-    phases = [[phase.name, round(phase.seconds, 6)] for phase in step.phases]
-    return {"verb": verb, "seconds": round(seconds, 6), "phases": phases}

@@ -12,8 +12,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from runbook.clock import Clock, WallClock
+from runbook.plan import Environment, RolloutPlan
 from runbook.values import Phase
 
 
@@ -80,19 +82,26 @@ def _no_secret(name: str) -> str:
     raise RuntimeError(f"this step was made without secrets, so not with {name}")
 
 
+def _no_ground() -> Any:
+    raise RuntimeError("this step was made without a project")
+
+
 @dataclass
 class Step:
     """The working surface of one step of a run.
 
     `scratch()` returns the run's private folder (0700), which is destroyed when its process ends.
     `secret(name)` returns the value of one of the environment's secret variables; it must not be returned
-    from a step, logged, or put on a command line.
+    from a step, logged, or put on a command line. `environment()` and `rollout()` are params/ as they are
+    now: they are no inputs of the step, so mending them does not part a run from its record.
     `phases` collects what `phase()` measured, in order.
     """
 
     clock: Clock = field(default_factory=WallClock)
     scratch: Callable[[], Path] = _no_scratch
     secret: Callable[[str], str] = _no_secret
+    environment: Callable[[], Environment] = _no_ground
+    rollout: Callable[[], RolloutPlan] = _no_ground
     progress_sink: Callable[[ProgressState], None] = _no_progress
     evidence_sink: Callable[[str, bytes], None] = _no_evidence
     phases: list[Phase] = field(default_factory=list)

@@ -5,9 +5,9 @@ Together with `plan` (secrets) and `clock` this is the only room that reads the 
 
 from __future__ import annotations
 
-import getpass
 import os
 import platform
+import pwd
 from importlib.metadata import version
 from pathlib import Path
 
@@ -18,10 +18,10 @@ _SHOWN = ("runbook", "papermill", "nbclient", "ipykernel", "psycopg")
 
 
 def who() -> str:
-    """Return the name of the account that runs this process."""
+    """Return the name of the account that runs this process, whatever LOGNAME says."""
     try:
-        return getpass.getuser()
-    except (KeyError, OSError):
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
         return f"uid {os.getuid()}"
 
 

@@ -23,6 +23,15 @@ COLOURS = {
     "left in between": "bold red",
     "parked": "yellow",
 }
+NEXT = {
+    "no-go": "  to go on once it is mended: runbook resume {run}",
+    "failed": "  to go on once it is mended: runbook resume {run}",
+    "parked": "  to go on when it is due: runbook resume {run}",
+    "left in between": (
+        "  look at what is named above before anything else; the record of it: runbook status {run}\n"
+        "  runbook resume {run} observes each change first and applies only what is missing"
+    ),
+}
 
 
 class Watcher:
@@ -80,9 +89,7 @@ def outcome_lines(summary: Summary, *, folder: str) -> list[str]:
     lines = [f"[{colour}]{escape(summary.verdict)}[/]"]
     lines += [f"  {escape(reason)}" for reason in summary.reasons]
     lines.append(f"  report: {escape(folder)}/report.html")
-    if summary.status in ("no-go", "failed", "parked"):
-        lines.append(f"  to go on once it is mended: runbook resume {summary.run_id}")
-    return lines
+    return [*lines, *NEXT.get(summary.status, "").format(run=summary.run_id).splitlines()]
 
 
 def result_line(result: Result) -> str:

@@ -156,9 +156,11 @@ def test_a_killed_driver_takes_everything_with_it(place):
     """kill -9 of the command line itself: kernel, server and folder go too."""
     process = start("orphaned")
     wait_until(lambda: '"applying"' in journal(place, "orphaned"))
+    kernel = kernel_of(process)
     process.kill()
     process.communicate(timeout=PATIENCE_S)
-    wait_until(lambda: not list((place / "tmp").glob("runbook-*")))
+    wait_until(lambda: not list((place / "tmp").glob("runbook-*")) and not Path(f"/proc/{kernel}").exists())
+    assert not Path(f"/proc/{kernel}").exists()
 
 
 def test_mode_plan_touches_nothing(place):

@@ -37,6 +37,12 @@ def runbook(project, *args, **more):
     )
 
 
+def wait_for(path):
+    deadline = time.monotonic() + 60
+    while not path.exists() and time.monotonic() < deadline:
+        os.sched_yield()
+
+
 def run_folder(project, run_id="r1"):
     return project / "outputs" / run_id
 
@@ -213,9 +219,7 @@ def test_a_signal_ends_the_run_with_a_consistent_record(project, number):
     process = subprocess.Popen(
         command, env=environment(broken), cwd=broken, stdout=subprocess.PIPE, text=True
     )
-    deadline = time.monotonic() + 60
-    while not (broken / "waiting").exists() and time.monotonic() < deadline:
-        os.sched_yield()
+    wait_for(broken / "waiting")
     process.send_signal(number)
     said, _ = process.communicate(timeout=60)
     assert process.returncode == 1
@@ -223,3 +227,67 @@ def test_a_signal_ends_the_run_with_a_consistent_record(project, number):
     assert runbook(broken, "verify", "r1").returncode == 0
     kernel = int((broken / "waiting").read_text())
     assert not Path(f"/proc/{kernel}").exists()
+
+
+def test_two_processes_at_once_execute_a_run_once(project):
+    """The second is told that the run is being executed, does nothing and leaves no line in its record."""
+    cells = [OPEN, "run.read('wait', toy.wait_for_ever)"]
+    busy = make_project(project.parent / "busy", cells=cells)
+    command = [sys.executable, "-m", "runbook.cli", *RUN]
+    first = subprocess.Popen(command, env=environment(busy), cwd=busy, stdout=subprocess.PIPE, text=True)
+    wait_for(busy / "waiting")
+    before = (run_folder(busy) / "journal.jsonl").read_bytes()
+    second = runbook(busy, "resume", "r1")
+    assert second.returncode == 1
+    assert "being executed" in second.stderr
+    assert (run_folder(busy) / "journal.jsonl").read_bytes() == before
+    assert "running" in runbook(busy, "status", "r1").stdout
+    first.send_signal(2)
+    first.communicate(timeout=60)
+
+
+def test_a_secret_in_an_exception_does_not_reach_the_files_of_a_run(project):
+    """Not by the step, not by what the driver saw of it, not by the notebook or the kernel log."""
+    secret = "s3cr3t-s3cr3t-s3cr3t"
+    cells = [OPEN, "run.read('leak', toy.leak)"]
+    leaky = make_project(project.parent / "leaky", cells=cells)
+    done = runbook(leaky, *RUN, TOY_TOKEN=secret)
+    assert done.returncode == 1
+    assert secret not in done.stdout + done.stderr
+    written = b"".join(path.read_bytes() for path in leaky.rglob("*") if path.is_file())
+    assert secret.encode() not in written
+    assert b"[TOY_TOKEN]" in written
+
+
+def test_sealing_does_not_replace_a_notebook_by_one_that_parted_from_its_record(project):
+    """Edited after the run, the notebook cannot be shown from the record: exit 2, nothing is replaced."""
+    assert runbook(project, *RUN).returncode == 0
+    before = (run_folder(project) / "notebook.ipynb").read_bytes()
+    source = project / "notebooks/drills/toy.ipynb"
+    source.write_text(source.read_text().replace("toy.read_number, x)", "toy.read_number, x + 1)"))
+    sealed = runbook(project, "seal", "r1")
+    assert sealed.returncode == 2
+    assert "the number" in sealed.stderr
+    assert (run_folder(project) / "notebook.ipynb").read_bytes() == before
+
+
+def test_an_empty_record_is_named_and_hides_no_other_run(project):
+    """A kill before the first line leaves an empty journal: status goes on, resume says what it is."""
+    assert runbook(project, *RUN).returncode == 0
+    run_folder(project, "r2").mkdir()
+    (run_folder(project, "r2") / "journal.jsonl").touch()
+    listed = runbook(project, "status")
+    assert listed.returncode == 0
+    assert "r1" in listed.stdout
+    assert "r2" in listed.stderr
+    assert runbook(project, "resume", "r2").returncode == 2
+
+
+def test_an_unfinished_run_is_named_before_another_begins(project):
+    """Outside the sandbox, the same runbook with the same parameters is not begun twice."""
+    cells = [OPEN, "1 / 0"]
+    broken = make_project(project.parent / "broken", cells=cells)
+    assert runbook(broken, "run", "toy", "--env", "production").returncode == 1
+    again = runbook(broken, "run", "toy", "--env", "production")
+    assert again.returncode == 2
+    assert "runbook resume toy-production-" in again.stderr

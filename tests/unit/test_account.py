@@ -86,7 +86,11 @@ def test_an_effect_nobody_saw_end_needs_a_person_unless_it_died_with_its_scratch
     found = summarize(
         journal(
             ("started", "switch: apply", {"verb": "apply"}),
-            ("change", "switch the nameservers", {"state": "applying", "in_scratch": in_scratch}),
+            (
+                "change",
+                "switch the nameservers",
+                {"step": "switch: apply", "number": 1, "state": "applying", "in_scratch": in_scratch},
+            ),
             ("ended", "the kernel died", {"how": "kernel died", "message": "killed", "exit_code": 1}),
         )
     )
@@ -133,3 +137,98 @@ def test_what_is_no_journal_of_a_run_is_refused():
         summarize([])
     with pytest.raises(JournalCorrupt):
         summarize(journal(("note", "x", {}))[1:])
+
+
+def change(state, *, title="move the zone", step="move: apply"):
+    return ("change", title, {"step": step, "number": 1, "state": state, "in_scratch": False})
+
+
+def test_a_step_that_stopped_between_its_changes_stays_in_between_whatever_follows():
+    """One applied, the next raised, another step went well after it: exit 4, and what was applied is told."""
+    failed = ended("apply", message="Cloudflare answers 500", exit_code=1, error="StepFailed")
+    found = summarize(
+        journal(
+            ("started", "move: apply", {"verb": "apply"}),
+            change("applying"),
+            change("applied"),
+            ("failed", "move: apply", failed),
+            ("started", "look", {"verb": "read"}),
+            ("done", "look", ended()),
+        )
+    )
+    assert (found.status, found.exit_code) == ("left in between", 4)
+    assert "move the zone: applied" in found.reasons
+    assert "Cloudflare answers 500" in found.reasons[-1]
+
+
+def test_a_step_that_was_mended_is_not_in_between_any_more():
+    """The same step done at its second attempt clears what the first left."""
+    found = summarize(
+        journal(
+            ("started", "move: apply", {"verb": "apply"}),
+            change("applying"),
+            ("started", "move: apply", {"verb": "apply"}),
+            change("found"),
+            ("done", "move: apply", ended("apply")),
+            ("finished", "finish", {"conclusion": None}),
+        )
+    )
+    assert found.status == "done"
+
+
+def test_work_that_is_done_again_takes_its_old_checks_with_it():
+    """A green table of a database that no longer exists is not shown."""
+    table = encode(Checks(items=(Check.of("x", holds=True, observed=1, expected=1),)))
+    found = summarize(
+        journal(
+            ("started", "make", {"verb": "read"}),
+            ("done", "make", ended()),
+            ("started", "c", {"verb": "check"}),
+            ("done", "c", ended("check") | {"result": table}),
+            ("note", "again", {"redo_from": "make"}),
+            ("started", "make", {"verb": "read"}),
+            ("failed", "make", ended(message="no", exit_code=1, error="StepFailed")),
+        )
+    )
+    assert found.checks == ()
+    assert [(step.title, step.attempts) for step in found.steps] == [("make", 2)]
+
+
+def test_a_notebook_that_raised_after_finish_is_not_done():
+    """The driver saw an exception: exit 1, not a green report."""
+    found = summarize(
+        journal(
+            ("finished", "finish", {"conclusion": None}),
+            ("ended", "the kernel raised", {"how": "raised", "message": "NameError: x", "exit_code": 1}),
+        )
+    )
+    assert (found.status, found.exit_code) == ("failed", 1)
+    assert "NameError" in found.verdict
+
+
+def test_bad_input_after_something_was_applied_does_not_promise_that_nothing_ran():
+    """Exit 2 says nothing ran; once an apply began it is 1."""
+    wrong = ended("read", message="no", exit_code=2, error="InputError")
+    early = summarize(journal(("started", "a", {"verb": "read"}), ("failed", "a", wrong)))
+    late = summarize(
+        journal(
+            ("started", "x: apply", {"verb": "apply"}),
+            ("done", "x: apply", ended("apply")),
+            ("started", "a", {"verb": "read"}),
+            ("failed", "a", wrong),
+        )
+    )
+    assert (early.exit_code, late.exit_code) == (2, 1)
+
+
+def test_a_run_without_finish_says_so():
+    """The kernel went through, but nobody called finish."""
+    found = summarize(
+        journal(
+            ("started", "a", {"verb": "read"}),
+            ("done", "a", ended()),
+            ("ended", "the kernel completed", {"how": "completed", "message": "", "exit_code": 0}),
+        )
+    )
+    assert (found.status, found.exit_code) == ("failed", 1)
+    assert "run.finish()" in found.verdict

@@ -1,6 +1,7 @@
 """A run's verbs: each step on record before it returns, none done twice, refusals told."""
 
 import json
+import os
 
 import pytest
 
@@ -8,6 +9,7 @@ from runbook import opening
 from runbook.errors import (
     CheckFailed,
     InputError,
+    JournalError,
     ParamsError,
     ReplayMismatch,
     RunBusy,
@@ -15,8 +17,12 @@ from runbook.errors import (
     UnfinishedRun,
 )
 from runbook.journal import read_journal
+from runbook.summary import Conclusion
+from runbook.values import Check
 from tests import toy
 from tests.project import make_project
+
+SECRET = 's3cr3t "quoted" \\ s3cr3t'
 
 
 @pytest.fixture
@@ -91,8 +97,8 @@ def test_a_failed_check_refuses_is_tried_again_and_stays_on_record(project):
     with pytest.raises(CheckFailed, match="too large: 99, expected at most 10") as caught:
         run.check("the number is right", toy.check_number, 99)
     assert "runbook resume r1" in caught.value.__notes__[0]
-    assert run.summary().status == "running"
     summary = json.loads((project / "outputs/r1/summary.json").read_text())
+    assert (summary["status"], summary["exit_code"]) == ("no-go", 3)
     assert summary["checks"][0]["observed"] == "99"
     with pytest.raises(CheckFailed):
         run.check("the number is right", toy.check_number, 99)
@@ -134,7 +140,7 @@ def test_a_title_names_one_piece_of_work(project):
     run = open_toy()
     run.read("the number", toy.read_number, 1)
     assert run.read("the number", toy.read_number, 1) == 1
-    with pytest.raises(InputError, match="two different steps"):
+    with pytest.raises(ReplayMismatch, match="a title names one step"):
         run.check("the number", toy.check_number, 1)
 
 
@@ -191,7 +197,7 @@ def test_a_finished_run_is_only_shown(project):
     before = (project / "outputs/r1/journal.jsonl").read_bytes()
     shown = again(run)
     assert steps(shown).verdict == "Wrote 1."
-    with pytest.raises(ReplayMismatch, match="did not come to"):
+    with pytest.raises(StepFailed, match="did not come to"):
         shown.read("something new", toy.read_number, 1)
     assert (project / "outputs/r1/journal.jsonl").read_bytes() == before
 
@@ -232,7 +238,7 @@ def test_a_secret_never_reaches_the_record(project, monkeypatch):
 
 def test_work_in_a_lost_scratch_is_done_again(project):
     """What was made in a scratch folder is gone with its process; from there on the work is repeated."""
-    made = []
+    made = []  # outside the record, to see how often the work is really done
 
     def make(step):
         made.append(step.scratch())
@@ -247,4 +253,116 @@ def test_work_in_a_lost_scratch_is_done_again(project):
     assert resumed.read("make", make) == "2"
     resumed._scratch.close()
     notes = [record.title for record in lines(project) if record.kind == "note"]
-    assert notes == ["done again from “make” on: its scratch is gone"]
+    assert notes == ["done again from “make” on: its scratch folder is gone"]
+
+
+def test_a_run_with_a_failed_step_cannot_be_finished(project):
+    """In a notebook the next cell can be run after a failure; the record must not turn green by it."""
+    run = open_toy(params={"x": 99})
+    with pytest.raises(CheckFailed):
+        run.check("the number is right", toy.check_number, 99)
+    with pytest.raises(StepFailed, match="the number is right"):
+        run.finish()
+    assert lines(project)[-1].kind == "failed"
+
+
+def test_a_failed_step_may_be_tried_with_other_inputs(project):
+    """A mended argument in the same kernel is the same step's next attempt."""
+    run = open_toy()
+    with pytest.raises(CheckFailed):
+        run.check("the number is right", toy.check_number, 99)
+    assert run.check("the number is right", toy.check_number, 1).holds
+
+
+def test_after_finish_nothing_more_is_recorded_in_the_same_kernel(project):
+    """finish closes the journal: what is on record is shown, anything else refused."""
+    run = open_toy()
+    steps(run)
+    assert run.read("the number", toy.read_number, 1) == 1
+    with pytest.raises(StepFailed, match="is over"):
+        run.read("something new", toy.read_number, 1)
+    assert lines(project)[-1].kind == "finished"
+
+
+def test_the_same_name_with_other_parameters_is_another_run(project):
+    """In one kernel too: who asks for plan does not get a run that applies."""
+    open_toy()
+    for options in ({"params": {"x": 2}}, {"mode": "plan"}):
+        with pytest.raises(ReplayMismatch):
+            open_toy(**options)
+
+
+def test_who_took_a_run_up_is_on_record(project):
+    """The second process's account and versions stand where it began."""
+    run = open_toy()
+    run.read("the number", toy.read_number, 1)
+    again(run)
+    assert [record.kind for record in lines(project)][-1] == "resumed"
+
+
+def test_an_interrupt_after_the_result_is_on_record_does_not_fail_the_step(project, monkeypatch):
+    """Ctrl-C in the instant after `done` was written: the step is done, and nothing says otherwise."""
+    run = open_toy()
+    real = os.fsync
+
+    def interrupt_after_done(handle):
+        real(handle)
+        if b'"kind":"done"' in (project / "outputs/r1/journal.jsonl").read_bytes():
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", interrupt_after_done)
+        with pytest.raises(KeyboardInterrupt):
+            run.read("the number", toy.read_number, 1)
+    assert [record.kind for record in lines(project)] == ["opened", "started", "done"]
+    assert run.read("the number", toy.read_number, 1) == 1
+
+
+def test_a_failure_that_cannot_be_recorded_is_told_all_the_same(project, monkeypatch):
+    """A full disk must not hide what went wrong."""
+    run = open_toy()
+
+    def fall_over(_step):
+        monkeypatch.setattr(run._journal, "append", refuse)
+        raise StepFailed("the replica lags 40 minutes")
+
+    def refuse(*_args, **_kwargs):
+        raise JournalError("the disk is full")
+
+    with pytest.raises(StepFailed, match="40 minutes") as caught:
+        run.read("look", fall_over)
+    assert "the disk is full" in caught.value.__notes__[0]
+
+
+def test_a_run_in_scratch_changes_nothing_outside(project):
+    """Its steps may be done again; an effect outside would be doubled."""
+    run = open_toy()
+    run.read("make", lambda step: str(step.scratch()))
+    with pytest.raises(InputError, match="nothing outside"):
+        run.apply(run.plan("write the number", toy.plan_write, 1))
+    run._scratch.close()
+
+
+LEAKS = {
+    "conclusion": lambda run: run.finish(Conclusion(verdict=f"done with {SECRET}")),
+    "checks": lambda run: run.check("c", lambda _: Check.of("x", holds=False, observed=SECRET, expected="-")),
+    "title": lambda run: run.read(f"look at {SECRET}", toy.read_number, 1),
+    "sentence": lambda run: run.apply(run.plan("p", lambda _: Secretive(number=1))),
+}
+
+
+@pytest.mark.parametrize("where", LEAKS)
+def test_a_secret_reaches_the_record_by_no_way(project, monkeypatch, where):
+    """A conclusion, a check's row, a title or a change's sentence: refused or masked, never written."""
+    monkeypatch.setenv("TOY_TOKEN", SECRET)
+    run = open_toy()
+    with pytest.raises((StepFailed, CheckFailed)):
+        LEAKS[where](run)
+    everything = b"".join(path.read_bytes() for path in (project / "outputs").rglob("*") if path.is_file())
+    assert SECRET.encode() not in everything
+    assert json.dumps(SECRET)[1:-1].encode() not in everything
+
+
+class Secretive(toy.WriteNumber):
+    def sentence(self):
+        return f"write with {SECRET}"

@@ -18,10 +18,11 @@ def as_checks(result: Check | Checks | Iterable[Check]) -> Checks:
 
 
 def require(title: str, checks: Checks) -> None:
-    """Raise CheckFailed unless nothing failed; a table without a row has looked at nothing."""
+    """Raise CheckFailed unless nothing failed and something passed."""
     if checks.failed:
         named = [f"{c.title}: {c.observed}, expected {c.expected}" for c in checks.failed[:NAMED_AT_MOST]]
         more = len(checks.failed) - NAMED_AT_MOST
         raise CheckFailed("; ".join(named) + (f" (and {more} more)" if more > 0 else ""), checks=checks)
-    if not checks.items:
-        raise CheckFailed(f"“{title}” looked at nothing", checks=checks)
+    if not checks.holds:
+        looked = "could check nothing of it" if checks.items else "looked at nothing"
+        raise CheckFailed(f"“{title}” {looked}", checks=checks)

@@ -5,7 +5,7 @@
 """
 
 from runbook.journal.codec import decode, digest, encode
-from runbook.journal.file import FileJournal, is_held, read_journal
+from runbook.journal.file import FileJournal, driving, is_held, read_journal
 from runbook.journal.record import GENESIS, Kind, Record, verify_chain
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Record",
     "decode",
     "digest",
+    "driving",
     "encode",
     "is_held",
     "read_journal",

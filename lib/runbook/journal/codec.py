@@ -1,4 +1,4 @@
-"""Step inputs and results as JSON, and back: plain data, times, `Value` models, data frames, functions.
+"""Step inputs and results as JSON, and back: plain data, times, `Value` models, data frames.
 
 What is not of those is refused when it is recorded, not when it is replayed. Nothing is ever unpickled:
 a tagged value names a `Value` class of this package, and is validated by it.
@@ -48,10 +48,8 @@ def encode(value: Any) -> Any:
     for known, tag, encoder in _TAGGED:
         if isinstance(value, known):
             return {TAG: tag, "of": encoder(value)}
-    if type(value).__module__.partition(".")[0] == "pandas":
+    if type(value).__module__.partition(".")[0] == "pandas" and type(value).__name__ == "DataFrame":
         return {TAG: "frame", "of": _encode_frame(value)}
-    if callable(value) and hasattr(value, "__qualname__"):
-        return {TAG: "function", "of": f"{value.__module__}:{value.__qualname__}"}
     raise TypeError(f"a {type(value).__name__} cannot be recorded; return a Value or plain data")
 
 
@@ -80,6 +78,8 @@ def _encode_dict(value: dict[Any, Any]) -> dict[str, Any]:
 
 def _encode_model(value: Value) -> dict[str, Any]:
     kind = type(value)
+    if getattr(sys.modules[kind.__module__], kind.__qualname__, None) is not kind:
+        raise TypeError(f"a {kind.__qualname__} cannot be recorded: its class must stand at its module's top")
     fields = {name: encode(getattr(value, name)) for name in kind.model_fields}
     return {"class": f"{kind.__module__}:{kind.__qualname__}", "fields": fields}
 
@@ -99,10 +99,14 @@ def _decode_model(data: dict[str, Any]) -> Value:
 
 
 def _encode_frame(frame: pd.DataFrame) -> dict[str, Any]:
+    if list(frame.index) != list(range(len(frame))):
+        raise TypeError("a data frame with an index of its own cannot be recorded; use reset_index()")
     return {
         "columns": [str(name) for name in frame.columns],
         "types": [str(kind) for kind in frame.dtypes],
-        "rows": json.loads(frame.to_json(orient="values", date_format="iso", date_unit="us")),
+        "rows": json.loads(
+            frame.to_json(orient="values", date_format="iso", date_unit="us", double_precision=15)
+        ),
     }
 
 
@@ -130,7 +134,6 @@ _DECODERS: dict[str, Callable[[Any], Any]] = {
     "path": Path,
     "value": _decode_model,
     "frame": _decode_frame,
-    "function": lambda data: data,
 }
 
 

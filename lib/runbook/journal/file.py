@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from itertools import accumulate
 from pathlib import Path
@@ -83,7 +84,9 @@ class FileJournal:
         return [record for record, _ in self._lines]
 
     def since(self, seq: int) -> Sequence[Record]:
-        """Return the records after line `seq`."""
+        """Return the records after line `seq`, also one that an interrupt kept us from noticing."""
+        if not self._broken:
+            self._catch_up()
         return [record for record, _ in self._lines[seq:]]
 
     @property
@@ -166,9 +169,30 @@ class FileJournal:
 
 
 def is_held(path: Path) -> bool:
-    """Return whether a process is executing the run of this journal now."""
-    with path.open("rb") as file:
-        return not _try(file.fileno(), fcntl.LOCK_SH)
+    """Return whether a process is executing the run of this journal, or driving its kernel, now."""
+    return any(_is_locked(place) for place in (path, path.parent))
+
+
+def _is_locked(place: Path) -> bool:
+    handle = os.open(place, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return not _try(handle, fcntl.LOCK_SH)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def driving(folder: Path, *, clock: Clock) -> Iterator[None]:
+    """Hold a run's folder for the process that drives its kernel, from before its start until it is sealed.
+
+    Raises RunBusy when another process does.
+    """
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        _lock(handle, folder, clock)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _lock(handle: int, path: Path, clock: Clock) -> None:
@@ -177,10 +201,8 @@ def _lock(handle: int, path: Path, clock: Clock) -> None:
         if _try(handle, fcntl.LOCK_EX):
             return
         clock.sleep_until(clock.now() + timedelta(milliseconds=40))
-    raise RunBusy(
-        f"the run {path.parent.name} is being executed by another process; "
-        f"see it with: runbook status {path.parent.name}"
-    )
+    name = path.name if path.is_dir() else path.parent.name
+    raise RunBusy(f"the run {name} is being executed by another process; see it with: runbook status {name}")
 
 
 def _try(handle: int, kind: int) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from runbook.errors import ProgramFailed, StepFailed
+from runbook.errors import StepFailed
 from runbook.postgres.programs import Programs
 from runbook.values import Value
 
@@ -37,13 +37,14 @@ class ControlData(Value):
 
 def read_control(programs: Programs, data: Path) -> ControlData:
     """Return the control data; StepFailed when it is damaged or of another major version."""
-    try:
-        said = programs.run("pg_controldata", data)
-    except ProgramFailed as error:
-        raise StepFailed(f"the control file of {data} cannot be read: {error.said}") from error
-    if "WARNING" in said.upper().split("PG_CONTROL VERSION")[0]:
-        raise StepFailed(f"the control file of {data} is damaged: {' '.join(said.split()[:40])}")
-    pairs = (line.partition(":") for line in said.splitlines())
+    ended = programs.run_telling("pg_controldata", data)
+    if ended.returncode:
+        raise StepFailed(f"the control file of {data} cannot be read: {ended.complaint}")
+    # A wrong checksum is only a warning to it, on stdout or stderr by version.
+    head = ended.said.split("pg_control version number")[0]
+    if warning := f"{head} {ended.complaint}".strip():
+        raise StepFailed(f"the control file of {data} is damaged: {' '.join(warning.split())}")
+    pairs = (line.partition(":") for line in ended.said.splitlines())
     found = {name.strip(): value.strip() for name, _, value in pairs}
     try:
         return ControlData(

@@ -28,6 +28,7 @@ from runbook.step import Step
 from runbook.values import Check, Value, shown
 
 ARCHIVE_MAGIC = b"PGDMP"
+TAR_MAGIC, TAR_MAGIC_AT = b"ustar", 257
 READ_S = 24 * 3600.0
 GZIP_MAGIC = b"\x1f\x8b"
 COMPRESSION_BYTE_SINCE = (1, 15)  # before, the header held a compression level as a whole number
@@ -141,8 +142,12 @@ def _archive_header(path: Path) -> tuple[str, Header | None]:
         file.seek(0)
         if magic == ARCHIVE_MAGIC:
             return "custom", _header(file)
-    if tarfile.is_tarfile(path):
-        with tarfile.open(path) as tar:  # its first file is the table of contents; the last may be cut short
+        file.seek(TAR_MAGIC_AT)
+        is_tar = file.read(len(TAR_MAGIC)) == TAR_MAGIC
+    if is_tar:
+        with tarfile.open(
+            path, "r:"
+        ) as tar:  # its first file is the table of contents; the last may be cut short
             first = tar.next()
             content = tar.extractfile(first) if first is not None and first.name == "toc.dat" else None
             if content is None:
@@ -273,7 +278,7 @@ def _archive_contents(programs: Programs, dump: Backup) -> Contents:
 def _tar_fault(path: Path) -> str | None:
     """Return what is wrong with a tar file: of one cut short pg_restore reads the end for ever."""
     try:
-        with tarfile.open(path) as tar:
+        with tarfile.open(path, "r:") as tar:
             for member in tar:
                 end = member.offset_data + member.size
                 if end > path.stat().st_size:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import tarfile
@@ -10,7 +11,7 @@ import time
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from runbook.errors import StepFailed
 from runbook.postgres.programs import Programs
@@ -90,7 +91,7 @@ def _unpack_one(archive: Path, into: Path, tell: Callable[[float], None]) -> Non
     try:
         with archive.open("rb") as file, tarfile.open(fileobj=file, mode="r|*") as tar:
             for member in tar:
-                tar.extract(member, into, filter=_no_links)
+                _take_out(tar, member, into)
                 at = file.tell()
                 tell(at - told)
                 told = at
@@ -98,6 +99,19 @@ def _unpack_one(archive: Path, into: Path, tell: Callable[[float], None]) -> Non
         raise StepFailed(f"{archive} cannot be unpacked, it is damaged or cut short: {error}") from error
 
 
-def _no_links(member: tarfile.TarInfo, into: str) -> tarfile.TarInfo | None:
-    """Leave links out: those of tablespaces point to where the source lived; their archives come extra."""
-    return None if member.issym() or member.islnk() else tarfile.data_filter(member, into)
+def _take_out(tar: tarfile.TarFile, member: tarfile.TarInfo, into: Path) -> None:
+    """Write one member; only private files and folders, and only below `into`.
+
+    Links are left out: those of tablespaces point to where the source lived, their archives come extra.
+    (tarfile's own filters are missing from early releases of Python 3.11.)
+    """
+    name = PurePosixPath(member.name)
+    if name.is_absolute() or ".." in name.parts:
+        raise StepFailed(f"the archive holds {member.name!r}, which lies outside a data directory")
+    target = into / name
+    if member.isdir():
+        target.mkdir(mode=0o700, parents=True, exist_ok=True)
+    elif member.isfile() and (content := tar.extractfile(member)) is not None:
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            shutil.copyfileobj(content, file, 1 << 20)

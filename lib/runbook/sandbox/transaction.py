@@ -71,9 +71,11 @@ class Transactions:
         if "public.workload_serials" not in columns:
             raise StepFailed("public.workload_serials is gone: the workload cannot go on")
         self._statement = _statement(columns).as_bytes(connection)
-        self._workspaces = 0
+        self._workspaces = 1
         if "public.workspaces" in columns:
-            self._workspaces = connection.execute("SELECT max(id) FROM public.workspaces").fetchall()[0][0]
+            self._workspaces = (
+                connection.execute("SELECT max(id) FROM public.workspaces").fetchall()[0][0] or 1
+            )
         self._tracked = connection.execute("SHOW track_commit_timestamp").fetchall()[0][0] == "on"
         connection.autocommit = False
 

@@ -9,8 +9,7 @@ from runbook.postgres import content as room
 from runbook.postgres.content import verify_content
 from runbook.postgres.fingerprint import Truth, fingerprint
 from runbook.step import Step
-
-from .databases import copy_with_bad_page, execute, make_database
+from tests.databases import copy_with_bad_page, execute, make_database
 
 SCHEMA = (
     "CREATE TABLE users (id int PRIMARY KEY, email text UNIQUE)",
@@ -199,10 +198,9 @@ def test_amcheck_leaves_nothing_behind(running, truth, programs, broken):
 
 def test_a_bad_page_is_found_by_reading_and_on_disk(running, truth, programs):
     """A page that was overwritten fails as unreadable rows, as a wrong table, and by its checksum."""
-    copy_with_bad_page(running, "bad content", "sound content", "orders")
-    checks = verified(lambda: running.connect(database="bad content"), truth, programs, data=running.data)
-    execute(running.connect, 'DROP DATABASE "bad content"', "CHECKPOINT")
-    found = failed(checks)
+    with copy_with_bad_page(running, "bad content", "sound content", "orders"):
+        connect = lambda: running.connect(database="bad content")  # noqa: E731
+        found = failed(verified(connect, truth, programs, data=running.data))
     assert "invalid page in block 0" in found["every row can be read"]
     assert "invalid page in block 0" in found["public.orders: rows and checksum"]
     assert "block 0: its checksum is" in found["page checksums"]

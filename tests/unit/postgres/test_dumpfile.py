@@ -9,8 +9,7 @@ import pytest
 from runbook.errors import StepFailed
 from runbook.postgres.dumpfile import check_dump, extensions_in, lines_of, read_dump, roles_in
 from runbook.step import Step
-
-from .databases import make_database
+from tests.databases import make_database
 
 SCHEMA = (
     "CREATE TABLE notes (id int PRIMARY KEY, body text)",
@@ -21,14 +20,14 @@ FORMATS = ("custom", "directory", "tar", "plain")
 
 
 @pytest.fixture(scope="module")
-def dumps(running, programs, scratch):
+def dumps(origin, programs, scratch):
     """A dump of one database in every format, and of the whole cluster."""
-    make_database(running, "dumped", *SCHEMA)
+    make_database(origin, "dumped", *SCHEMA)
     folder = programs.make_folder(scratch / "dumps")
     for format_ in FORMATS:
         arguments = (f"--format={format_}", f"--file={folder / format_}")
-        programs.run("pg_dump", *arguments, f"--dbname={running.conninfo(database='dumped')}")
-    programs.run("pg_dumpall", f"--file={folder / 'cluster'}", f"--dbname={running.conninfo()}")
+        programs.run("pg_dump", *arguments, f"--dbname={origin.conninfo(database='dumped')}")
+    programs.run("pg_dumpall", f"--file={folder / 'cluster'}", f"--dbname={origin.conninfo()}")
     (folder / "packed.sql.gz").write_bytes(gzip.compress((folder / "plain").read_bytes(), 1))
     return folder
 
@@ -46,11 +45,11 @@ WHOLE = {
 
 
 @pytest.mark.parametrize("name", [*FORMATS, "cluster", "packed.sql.gz"])
-def test_every_format_is_read(dumps, programs, running, name):
+def test_every_format_is_read(dumps, programs, origin, name):
     """Format, version, time and size come from the file itself; a whole one passes."""
     dump = read_dump(dumps / name)
     assert dump.format == {"packed.sql.gz": "plain"}.get(name, name)
-    assert dump.server_version == running.version
+    assert dump.server_version == origin.version
     assert abs((dump.taken_at - datetime.now(UTC)).total_seconds()) < 3600
     assert dump.size_bytes > 1000
     assert statuses(programs, dumps / name) == WHOLE
@@ -77,13 +76,13 @@ def test_a_directory_without_one_file_is_caught(dumps, programs, scratch):
     assert found == "failed"
 
 
-def test_a_dump_without_tables_is_empty(running, programs, scratch):
+def test_a_dump_without_tables_is_empty(origin, programs, scratch):
     """A dump of nothing is no backup."""
-    make_database(running, "nothing", "CREATE VIEW v AS SELECT 1 AS one")
+    make_database(origin, "nothing", "CREATE VIEW v AS SELECT 1 AS one")
     for format_ in ("custom", "plain"):
         path = scratch / f"nothing {format_}"
         arguments = (f"--format={format_}", f"--file={path}")
-        programs.run("pg_dump", *arguments, f"--dbname={running.conninfo(database='nothing')}")
+        programs.run("pg_dump", *arguments, f"--dbname={origin.conninfo(database='nothing')}")
         assert statuses(programs, path) == WHOLE | {"dump is not empty": "failed"}
 
 

@@ -6,8 +6,7 @@ from runbook.errors import StepFailed
 from runbook.postgres import fingerprint as room
 from runbook.postgres.fingerprint import TableFingerprint, Truth, compare, fingerprint
 from runbook.step import Step
-
-from .databases import copy_with_bad_page, execute, make_database, value_of
+from tests.databases import copy_with_bad_page, execute, make_database, value_of
 
 ROWS = "INSERT INTO t SELECT i, 'name ' || i, i / 7.0 FROM generate_series(1, 1000) i"
 TABLE = "CREATE TABLE t (id int, name text, share float8)"
@@ -213,8 +212,8 @@ def test_one_snapshot_holds_for_all_sessions(running):
 def test_an_unreadable_table_is_named_and_the_others_are_read(running):
     """A bad page does not end the reading: its table carries the server's words."""
     make_database(running, "whole", TABLE, ROWS, "CREATE TABLE other AS SELECT 1 AS i")
-    copy_with_bad_page(running, "broken", "whole", "t")
-    truth = fingerprint(Step(), lambda: running.connect(database="broken"))
+    with copy_with_bad_page(running, "broken", "whole", "t"):
+        truth = fingerprint(Step(), lambda: running.connect(database="broken"))
     assert list(truth.unreadable) == ["public.t"]
     assert "invalid page in block 0" in truth.unreadable["public.t"]
     assert truth.tables["public.other"].row_count == 1

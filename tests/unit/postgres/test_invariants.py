@@ -8,8 +8,7 @@ from pydantic import ValidationError
 
 from runbook.plan import Freshness, Invariant
 from runbook.postgres.invariants import check_freshness, evaluate
-
-from .databases import make_database, value_of
+from tests.databases import make_database, value_of
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 

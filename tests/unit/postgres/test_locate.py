@@ -19,8 +19,7 @@ from runbook.postgres.suspects import _by_mass
 from runbook.postgres.values import Backup
 from runbook.postgres.wal import Lsn
 from runbook.step import Step
-
-from .databases import copy_with_bad_page, execute, make_database, value_of
+from tests.databases import copy_with_bad_page, execute, make_database, value_of
 
 COUNT = Invariant(name="things", sql="SELECT count(*) FROM things", min=90, max=110, table="public.things")
 PAINTED = Invariant(
@@ -190,12 +189,11 @@ def test_nothing_wrong_is_told_as_that(primary, find):
 
 def test_a_bad_page_leads_to_the_end_of_the_log(primary, find):
     """No commit wrote it: the page is named with its table, and nothing of the log is given up."""
-    copy_with_bad_page(primary.cluster, "bad page", "sound", "things")
-    finish_segment(primary.cluster, primary.archive)
-    on_disk = find("bad page", EXISTS, data=primary.cluster.data)
-    read = find("bad page", EXISTS)
-    asked = find("bad page", COUNT)
-    execute(primary.connect_to("postgres"), 'DROP DATABASE "bad page"', "CHECKPOINT")
+    with copy_with_bad_page(primary.cluster, "bad page", "sound", "things"):
+        finish_segment(primary.cluster, primary.archive)
+        on_disk = find("bad page", EXISTS, data=primary.cluster.data)
+        read = find("bad page", EXISTS)
+        asked = find("bad page", COUNT)
     assert "block 0 of public.things" in on_disk.wrong
     assert "public.things: invalid page in block 0" in read.wrong
     assert "invalid page in block 0" in asked.wrong

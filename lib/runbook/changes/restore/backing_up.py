@@ -9,7 +9,6 @@ from typing import Any, ClassVar, Literal
 from runbook.changes.interface import Change
 from runbook.changes.restore.order import Order, Source, Subject, programs_for
 from runbook.errors import InputError, StepFailed
-from runbook.plan import Environment
 from runbook.postgres.backup import check_backup as check_base_backup
 from runbook.postgres.backup import read_backup, take_base_backup
 from runbook.postgres.cluster import Cluster, create_cluster
@@ -182,9 +181,9 @@ class ReadFiles(_BackUp):
         return self.subject(programs, "basebackup", backup)
 
 
-def plan_backup(step: Step, order: Order, environment: Environment) -> Change:
+def plan_backup(step: Step, order: Order) -> Change:
     """Return the change after which there is a backup; InputError when the order lacks what it needs."""
-    del step
+    environment = step.environment()
     common: dict[str, Any] = {"programs": environment.postgres.programs, "jobs": order.jobs}
     database = environment.database(order.database)
     if order.source == "live":

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 from runbook.changes.interface import Change
 from runbook.changes.restore.order import Order, Subject, programs_for
 from runbook.errors import StepFailed
-from runbook.plan import Environment, Invariant
+from runbook.plan import Invariant
 from runbook.postgres.invariants import evaluate
 from runbook.postgres.locate import Found, locate
 from runbook.postgres.programs import Programs
@@ -85,12 +85,12 @@ def plan_loss(step: Step, subject: Subject, order: Order) -> list[Change]:
     return changes
 
 
-def find_loss(step: Step, subject: Subject, order: Order, environment: Environment) -> Found:
+def find_loss(step: Step, subject: Subject, order: Order) -> Found:
     """Return what is wrong, how that was found, and where to recover to."""
     if subject.workload is None or subject.primary is None:
         return _nothing_lost(subject)
     programs = programs_for(step, subject.programs)
-    invariants = environment.database(order.database).invariants
+    invariants = step.environment().database(order.database).invariants
     with step.phase("find what is wrong"):
         return locate(
             step,

@@ -7,7 +7,6 @@ from datetime import datetime
 
 from runbook.changes.restore.order import Subject
 from runbook.changes.restore.restoring import Back, Content
-from runbook.plan import RolloutPlan
 from runbook.postgres.locate import Found
 from runbook.sandbox.ledger import Entry, read_ledger
 from runbook.step import Step
@@ -81,12 +80,9 @@ def conclude(step: Step, recovery: Recovery) -> Conclusion:
     )
 
 
-def measure(
-    step: Step, subject: Subject, found: Found, back: Back, content: Content, rollout: RolloutPlan
-) -> Recovery:
+def measure(step: Step, subject: Subject, found: Found, back: Back, content: Content) -> Recovery:
     """Return RTO and RPO of a restore that was verified."""
-    del step
-    limits = rollout.rollback.database_corruption
+    limits = step.rollout().rollback.database_corruption
     entries = list(read_ledger(subject.workload.ledger).values()) if subject.workload else []
     told = [entry for entry in entries if entry.committed_at is not None]
     wanted = _newest(entry for entry in told if _before(entry, found))

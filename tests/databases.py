@@ -1,11 +1,22 @@
 """Databases of their own for tests, in a running cluster, and how to break them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 
 import psycopg
+import pytest
 
-from runbook.postgres.cluster import Cluster
+from runbook.postgres.cluster import Cluster, create_cluster
+
+
+@pytest.fixture(scope="session")
+def origin(programs, scratch):
+    """A running cluster with nothing in it but what dumps are made of."""
+    cluster = create_cluster(programs, scratch / "origin", settings={"fsync": "off"})
+    cluster.start(programs)
+    yield cluster
+    cluster.stop(mode="immediate")
 
 
 def make_database(cluster: Cluster, name: str, *statements: str) -> Callable[[], psycopg.Connection]:
@@ -28,7 +39,8 @@ def value_of(connect: Callable[[], psycopg.Connection], query: str) -> object:
         return connection.execute(query).fetchall()[0][0]
 
 
-def copy_with_bad_page(cluster: Cluster, name: str, template: str, table: str) -> None:
+@contextmanager
+def copy_with_bad_page(cluster: Cluster, name: str, template: str, table: str) -> Iterator[None]:
     """Copy a database file by file; half a page of a table in the copy is overwritten before it is read."""
     with cluster.connect() as connection:
         connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY file_copy')
@@ -41,3 +53,9 @@ def copy_with_bad_page(cluster: Cluster, name: str, template: str, table: str) -
     with (cluster.data / path.replace(f"base/{old}/", f"base/{new}/")).open("r+b") as file:
         file.seek(4096)
         file.write(b"\xde\xad\xbe\xef" * 1024)
+    try:
+        yield
+    finally:
+        with cluster.connect() as connection:
+            connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+            connection.execute("CHECKPOINT")  # its files are gone only then
