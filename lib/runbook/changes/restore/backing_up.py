@@ -155,7 +155,7 @@ class DumpLive(_BackUp):
         programs = programs_for(step, self.programs)
         limits = Limits(bytes_per_s=self.max_rate_mb_s * 1e6, duration_s=self.max_minutes * 60)
         source = open_source(programs, step.secret(self.variable), limits=limits)
-        copy = copy_live(step, programs, source, step.scratch() / "backup.dump", clock=step.clock)
+        copy = copy_live(step, programs, source, step.scratch() / "backup.dump")
         return self.subject(programs, "live", copy.dump, truth=copy.truth)
 
 
