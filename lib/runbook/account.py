@@ -26,6 +26,7 @@ from runbook.journal import Record, decode
 from runbook.summary import CheckLine, Conclusion, RunStatus, StepLine, StepStatus, Summary
 from runbook.values import Checks, Phase
 
+NAMED_AT_MOST = 3
 STATUS_OF: dict[int, RunStatus] = {0: "done", 3: "no-go", 4: "left in between", 75: "parked"}
 
 

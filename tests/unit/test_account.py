@@ -57,8 +57,8 @@ def test_a_failed_check_is_a_no_go_that_names_what_failed():
     failed = ended("check", message="segment 7 missing", exit_code=3, error="CheckFailed") | {"result": table}
     found = summarize(journal(("started", "archive", {"verb": "check"}), ("failed", "archive", failed)))
     assert (found.status, found.exit_code) == ("no-go", 3)
-    assert "segment 7 missing" in found.verdict
-    assert "missing; expected present" in found.reasons[0]
+    assert found.verdict == "No-go at “archive”: 1 of 1 checks failed: segment 7."
+    assert found.reasons == ("segment 7: observed missing; expected present",)
     assert found.checks[0].step == "archive"
 
 
