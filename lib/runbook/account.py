@@ -198,7 +198,15 @@ def _refused_or_failed(account: _Account, step: _Step) -> tuple[int, str, tuple[
     reasons = tuple(
         f"{check.title}: observed {check.observed}; expected {check.expected}" for check in failed
     )
-    return exit_code, f"{word} at “{step.title}”: {step.message}", reasons
+    said = _failed_titles(step.checks) if failed and step.checks else step.message
+    return exit_code, f"{word} at “{step.title}”: {said}", reasons
+
+
+def _failed_titles(checks: Checks) -> str:
+    """Return how many checks failed, and which: what they observed stands among the reasons."""
+    titles = [check.title for check in checks.failed]
+    more = f" and {len(titles) - NAMED_AT_MOST} more" if len(titles) > NAMED_AT_MOST else ""
+    return f"{len(titles)} of {len(checks.items)} checks failed: {'; '.join(titles[:NAMED_AT_MOST])}{more}."
 
 
 def _in_between(step: _Step) -> tuple[str, ...]:
