@@ -6,6 +6,9 @@ READY := $(VENV)/.ready
 UV := $(or $(shell command -v uv),.venv-uv/bin/uv)
 JOBS ?= 2
 
+# A company's own certificates count for uv as they do for pip.
+export UV_SYSTEM_CERTS := true
+
 .DEFAULT_GOAL := help
 .PHONY: help setup drill test test-unit test-notebooks lab lint check bench lock clean
 
@@ -24,7 +27,7 @@ test-notebooks: $(READY)
 	$(BIN)/pytest --nbval-lax --nbval-cell-timeout=300 -p no:cacheprovider --disable-warnings notebooks
 
 lab: $(READY) ## JupyterLab on the notebooks
-	$(BIN)/jupyter lab --notebook-dir=notebooks
+	$(BIN)/jupyter lab --notebook-dir=notebooks $(if $(filter 0,$(shell id -u)),--allow-root)
 
 lint: $(READY) ## style, types, notebooks without outputs
 	$(BIN)/ruff check

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from runbook.postgres.backup import take_base_backup
-from runbook.postgres.cluster import Cluster, create_cluster, prepare_folder, setting
+from runbook.postgres.cluster import Cluster, create_cluster, prepare_folder
 from runbook.postgres.control import read_control
 from runbook.postgres.programs import Programs, find_programs
 from runbook.postgres.receiving import finish_segment, start_receiver, stop_receiver
@@ -142,6 +142,8 @@ def theirs(programs: Programs, backup: Backup, rival: Rival, folder: Path) -> tu
     cluster = prepare_folder(programs, folder, settings={**SETTINGS, **control.at_least})
     programs.make_folder(cluster.data)
     rival.run(programs, f"--pg1-path={cluster.data}", "restore")
+    # It brings the source's settings back, the synchronous standby among them: every commit would wait.
+    programs.own_file(cluster.data / "postgresql.auto.conf", "synchronous_standby_names = ''\n")
     started = time.monotonic()
     cluster.start(programs)
     total_s = time.monotonic() - started

@@ -11,7 +11,7 @@ What the lines hold in `data`:
     change    step, number, state (applying, applied, found), in_scratch
     note      redo_from: that step and all after it are done again, their scratch folder is gone
     finished  conclusion (encoded)
-    ended     how, message, times, exit_code: as the process that drove the kernel saw it
+    ended     how, error, message, times, exit_code: as the process that drove the kernel saw it
 """
 
 from __future__ import annotations
@@ -177,6 +177,8 @@ def _outcome(account: _Account, *, alive: bool) -> tuple[int, str, tuple[str, ..
     for step in open_steps:
         if step.half_done:
             return 4, f"Left in between at “{step.title}”: a person is needed now.", _in_between(step)
+    if account.ended.get("error") == "ReplayMismatch":
+        return 2, f"Not resumed: {account.ended['message']}", ()
     if open_steps and open_steps[-1].status == "failed":
         return _refused_or_failed(account, open_steps[-1])
     if account.finished and not open_steps and account.ended.get("exit_code", 0) == 0:

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from runbook.errors import UnknownName
+from runbook.errors import InputError, UnknownName
 
 _NUMBER = re.compile(r"^\d+_")
 
@@ -24,8 +24,11 @@ class Entry:
     @property
     def preface(self) -> str:
         """Return the first cell: what it does, blast radius, preconditions, how long, how to undo."""
-        cells = json.loads(self.path.read_text(encoding="utf-8"))["cells"]
-        return "".join(cells[0]["source"]) if cells else ""
+        try:
+            cells = json.loads(self.path.read_text(encoding="utf-8"))["cells"]
+            return "".join(cells[0]["source"]) if cells else ""
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{self.path.name} is no notebook that can be read: {error!r}") from error
 
     @property
     def title(self) -> str:

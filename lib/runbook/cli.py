@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, cast
 
+import click
 import typer
 from rich.console import Console
 from rich.markup import escape
@@ -48,8 +49,12 @@ def main() -> None:
     except RunbookError as error:
         err.print(f"[red]{type(error).__name__}:[/] {escape(str(error))}")
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        err.print("interrupted")
+    except (KeyboardInterrupt, click.Abort):
+        err.print("interrupted; what was under way is on record: runbook status")
+        sys.exit(1)
+    except OSError as error:
+        err.print(f"[red]files could not be written or read:[/] {escape(str(error))}")
+        err.print("what is in the journals stays true: runbook status; with room again: runbook seal RUN")
         sys.exit(1)
     except Exception as error:
         if not hasattr(error, "format_message"):
@@ -158,7 +163,10 @@ def verify(run_or_folder: str) -> None:
         err.print(f"[red]✗[/] {escape(line)}")
     if wrong:
         raise typer.Exit(1)
-    out.print(f"[green]✓[/] {folder.name}: files, journal and summary are as sealed; not signed")
+    out.print(
+        f"[green]✓[/] {folder.name}: unsigned; files, journal and summary agree with its own SHA256SUMS"
+    )
+    out.print("  whoever can write this folder could have written all of them anew")
 
 
 @app.command()
@@ -204,8 +212,8 @@ def _drill(
 
     def one(pair: tuple[Scenario, Beginning]) -> campaign.Result:
         row, begin = pair
-        if alone:
-            out.print(f"[bold]{escape(row.name)}[/] · {row.runbook} · expected {row.expected.status}")
+        if not quiet:
+            out.print(f"[bold]{escape(row.name)}[/] · {row.runbook} · to end {row.expected.status}")
         began = time.monotonic()
         with _watching(quiet=not alone) as hear:
             try:

@@ -17,8 +17,8 @@ from runbook.clock import WallClock
 from runbook.engine import Ending, Order, execute
 from runbook.errors import JournalError, ReplayMismatch, RunBusy, exit_code_of
 from runbook.files import write_atomically
-from runbook.journal import FileJournal, driving
-from runbook.opening import JOURNAL, Beginning, begin_run, run_folder
+from runbook.journal import FileJournal, driving, read_journal
+from runbook.opening import JOURNAL, Beginning, begin_run, make_folder, run_folder
 from runbook.plan import Secrets, load_environment
 from runbook.report import write_index
 from runbook.sealing import seal
@@ -26,6 +26,7 @@ from runbook.summary import Summary
 from runbook.values import printable
 
 NOTEBOOK = "notebook.ipynb"
+RECEIPT = "evidence/scratch.json"
 KERNEL_GRACE_S = 30.0
 
 
@@ -47,8 +48,7 @@ class Driver:
         Raises RunBusy when another process does, OSError when the run cannot be sealed; what it came to is
         on record before that.
         """
-        folder = run_folder(self.root, begin.run_id)
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = make_folder(self.root, begin.run_id)
         with driving(folder, clock=WallClock()):
             begin_run(self.root, begin, clock=WallClock()).close()
             ending = self._execute(begin, folder / NOTEBOOK, replay=False)
@@ -79,7 +79,7 @@ class Driver:
         own = {"environment": begin.environment, "run_id": begin.run_id, "mode": begin.mode}
         environment = surroundings.kernel_environment(root=self.root, outputs=folder.parent, replay=replay)
         secrets = Secrets(load_environment(self.root, begin.environment))
-        (folder / "evidence").mkdir(exist_ok=True)
+        (folder / "evidence").mkdir(mode=0o755, exist_ok=True)
         log = folder / "evidence" / "kernel.log"
         order = Order(
             source=catalogue.find(self.root, begin.runbook).path,
@@ -102,19 +102,21 @@ class Driver:
     def _close_record(self, folder: Path, ending: Ending, begin: Beginning) -> None:
         """Put on record how the kernel ended; the kernel's own lines stay the truth about the steps."""
         mask = Secrets(load_environment(self.root, begin.environment)).mask
+        _await_scratch(folder)
         began = time.monotonic()
         with suppress(OSError):  # a first time, to know how long it takes; the second one tells what is wrong
             seal(folder)
         times = {**self.times, **ending.times, "sealing": time.monotonic() - began}
         data = {
             "how": ending.how,
+            "error": ending.error,
             "message": printable(mask(ending.message)),
             "times": {name: round(seconds, 3) for name, seconds in times.items()},
             "exit_code": 0 if ending.how == "completed" else exit_code_of(ending.error),
         }
         journal = _when_free(folder / JOURNAL)
         try:
-            journal.append("ended", f"the kernel {ending.how}", data=data)
+            journal.append("ended", f"the notebook's execution: {ending.how}", data=data)
         finally:
             journal.close()
 
@@ -136,6 +138,19 @@ def _signals_deferred() -> Iterator[None]:
             signal.signal(number, handler)
     if heard:
         raise KeyboardInterrupt
+
+
+def _await_scratch(folder: Path) -> None:
+    """Wait until the keeper of a dead kernel has destroyed its scratch folder and said so in evidence/."""
+    notes = [record.data for record in read_journal(folder / JOURNAL) if record.kind == "note"]
+    places = [Path(data["scratch"]) for data in notes if "scratch" in data]
+    deadline = time.monotonic() + KERNEL_GRACE_S
+    while places and not _destroyed(places[-1], folder / RECEIPT) and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+
+def _destroyed(scratch: Path, receipt: Path) -> bool:
+    return not scratch.exists() and receipt.exists() and scratch.name in receipt.read_text(encoding="utf-8")
 
 
 def _keep_log(log: Path, secrets: Secrets) -> None:

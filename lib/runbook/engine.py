@@ -7,6 +7,7 @@ the cells after it pending, and is written whole or not at all.
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import tempfile
@@ -29,6 +30,8 @@ from runbook.showing import PROGRESS_TYPE, STEP_TYPE
 
 How = Literal["completed", "raised", "kernel died", "timed out", "interrupted", "not started"]
 SAVE_EVERY_S = 5.0
+SOCKETS = "rb-kernel-"
+LONGEST_TEMP = 60
 
 
 _running: set[Any] = set()
@@ -151,6 +154,8 @@ class _Client(PapermillNotebookClient):
                 self.execute_cell(cell, index)
             except CellExecutionError as error:
                 self.nb_man.cell_failed(cell, f"{error.ename}: {error.evalue}")
+                # Asked to end in good order, a kernel is interrupted first, and its log would say so.
+                self.shutdown_kernel = "immediate"
                 break
             except BaseException as error:
                 self.nb_man.cell_failed(cell, type(error).__name__)
@@ -223,11 +228,26 @@ def _without_progress(notebook: Any) -> Any:
     return notebook
 
 
+def _short_temp() -> str:
+    """Return a temporary folder whose sockets' paths fit the kernel's limit of 107 bytes."""
+    usual = tempfile.gettempdir()
+    return usual if len(usual) <= LONGEST_TEMP else "/tmp"  # noqa: S108  # mkdtemp makes it private
+
+
+def _sweep_sockets() -> None:
+    """Remove the socket folders of drivers that were killed."""
+    for folder in Path(_short_temp()).glob(f"{SOCKETS}*"):
+        pid = folder.name.removeprefix(SOCKETS).partition("-")[0]
+        if pid.isdigit() and not Path(f"/proc/{pid}").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 class _PrivateKernelManager(AsyncKernelManager):
     """A kernel spoken to through sockets in a folder that only we can enter; no port can clash."""
 
     def __init__(self, **kwargs: Any) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="rb-kernel-"))
+        _sweep_sockets()
+        self._folder = Path(tempfile.mkdtemp(prefix=f"{SOCKETS}{os.getpid()}-", dir=_short_temp()))
         super().__init__(transport="ipc", connection_file=str(self._folder / "k.json"), **kwargs)
 
     async def _async_cleanup_resources(self, restart: bool = False) -> None:

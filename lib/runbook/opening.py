@@ -126,10 +126,24 @@ def find_run(root: Path, run_id: str) -> Path:
     return folder
 
 
+def make_folder(root: Path, run_id: str) -> Path:
+    """Create a run's folder if need be, writable by its owner alone, and return it."""
+    folder = run_folder(root, run_id)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(mode=0o755, exist_ok=True)
+    except FileExistsError as error:
+        raise InputError(
+            f"run_id {run_id!r}: {folder} is there and no folder; choose another name"
+        ) from error
+    except OSError as error:
+        raise JournalError(f"{folder} cannot be made: {error.strerror}; nothing was run") from error
+    return folder
+
+
 def begin_run(root: Path, begin: Beginning, *, clock: Clock) -> FileJournal:
     """Create the run's folder if need be and open its journal, its first line written if it is new."""
-    folder = run_folder(root, begin.run_id)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = make_folder(root, begin.run_id)
     journal = FileJournal.open(folder / JOURNAL, clock=clock)
     if not journal.records:
         try:
@@ -141,7 +155,6 @@ def begin_run(root: Path, begin: Beginning, *, clock: Clock) -> FileJournal:
 
 
 def _opening_line(root: Path, begin: Beginning) -> dict[str, Any]:
-    source = catalogue.find(root, begin.runbook).path.read_bytes()
     return {
         "run_id": begin.run_id,
         "runbook": begin.runbook,
@@ -150,9 +163,13 @@ def _opening_line(root: Path, begin: Beginning) -> dict[str, Any]:
         "params": begin.params,
         "opened_by": surroundings.who(),
         "versions": surroundings.versions(),
-        "notebook_sha256": hashlib.sha256(source).hexdigest(),
+        "notebook_sha256": _notebook_sha256(root, begin.runbook),
         "plan_digest": digest(load_plan(root)),
     }
+
+
+def _notebook_sha256(root: Path, runbook: str) -> str:
+    return hashlib.sha256(catalogue.find(root, runbook).path.read_bytes()).hexdigest()
 
 
 def _take_up(root: Path, begin: Beginning, *, clock: Clock) -> Run:
@@ -164,7 +181,11 @@ def _take_up(root: Path, begin: Beginning, *, clock: Clock) -> Run:
     over = any(record.kind == "finished" for record in recorded)
     journal = None if replay or over else begin_run(root, begin, clock=clock)
     if journal is not None and len(recorded) > 1:
-        said = {"by": surroundings.who(), "versions": surroundings.versions()}
+        said = {
+            "by": surroundings.who(),
+            "versions": surroundings.versions(),
+            "notebook_sha256": _notebook_sha256(root, begin.runbook),
+        }
         journal.append("resumed", begin.runbook, data=said)
     records = list(journal.records) if journal else recorded
     environment = load_environment(root, begin.environment)
@@ -176,6 +197,7 @@ def _take_up(root: Path, begin: Beginning, *, clock: Clock) -> Run:
         secrets=Secrets(environment),
         replay_only=journal is None,
     )
+    surroundings.forget_libpq()
     return Run(place=place, journal=journal, records=records)
 
 

@@ -40,7 +40,7 @@ class Place:
     def keep_evidence(self, name: str, content: bytes) -> None:
         """Keep a file under evidence/, masked."""
         folder = self.folder / "evidence"
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(mode=0o755, exist_ok=True)
         text = content.decode("utf-8", errors="surrogateescape")
         write_atomically(folder / name, self.secrets.mask(text).encode("utf-8", errors="surrogateescape"))
 

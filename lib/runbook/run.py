@@ -60,6 +60,11 @@ class Run:
     def run_id(self) -> str:
         return str(self.opened["run_id"])
 
+    @property
+    def params(self) -> dict[str, Any]:
+        """The runbook's own parameters, checked and complete."""
+        return dict(self.opened["params"])
+
     def rows(self) -> list[tuple[str, str]]:
         opened = self.opened
         mode = "apply: changes are made" if self.apply_mode else "plan: nothing is changed"
@@ -342,8 +347,10 @@ class Run:
 
     def _scratch_folder(self) -> Path:
         if self._scratch is None:
-            (self._place.folder / "evidence").mkdir(exist_ok=True)
+            (self._place.folder / "evidence").mkdir(mode=0o755, exist_ok=True)
             self._scratch = open_scratch(receipt=self._place.folder / "evidence" / "scratch.json")
+            said = {"scratch": str(self._scratch.folder)}
+            self._append("note", "a scratch folder was opened", "", said)
         return self._scratch.folder
 
     def _scratch_name(self) -> str | None:

@@ -17,6 +17,7 @@ from runbook.summary import Summary
 
 SUMS = "SHA256SUMS"
 SIGNATURE = "SHA256SUMS.sig"
+EVERY_RUN = ("journal.jsonl", "notebook.ipynb", "report.html", "summary.json")
 
 
 def write_summary(folder: Path) -> Summary:
@@ -48,12 +49,21 @@ def verify(folder: Path) -> list[str]:
     """
     if not (folder / SUMS).is_file():
         return [f"{SUMS}: missing; the run is not sealed"]
-    return [*_wrong_sums(folder), *_wrong_record(folder)]
+    return [*_wrong_files(folder), *_wrong_sums(folder), *_wrong_record(folder)]
+
+
+def _wrong_files(folder: Path) -> list[str]:
+    """Return the files that every run has and this one lacks, and what is no plain file."""
+    absent = [name for name in EVERY_RUN if not (folder / name).is_file()]
+    odd = [path for path in folder.rglob("*") if path.is_symlink() or not (path.is_file() or path.is_dir())]
+    lacking = [f"{name}: missing; every sealed run has it" for name in absent]
+    return [*lacking, *(f"{path.relative_to(folder)}: no plain file, so nothing of the run" for path in odd)]
 
 
 def _wrong_sums(folder: Path) -> list[str]:
     recorded: dict[str, str] = {}
-    for number, line in enumerate((folder / SUMS).read_text(encoding="utf-8").splitlines(), start=1):
+    text = (folder / SUMS).read_text(encoding="utf-8", errors="replace")
+    for number, line in enumerate(text.splitlines(), start=1):
         found, gap, name = line.partition("  ")
         if not gap or name in recorded:
             return [f"{SUMS}:{number}: not a line that sha256sum writes, or a file named twice"]
@@ -85,7 +95,7 @@ def _wrong_record(folder: Path) -> list[str]:
 
 
 def _files(folder: Path) -> list[str]:
-    found = (path for path in folder.rglob("*") if path.is_file() or path.is_symlink())
+    found = (path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
     names = (path.relative_to(folder).as_posix() for path in found)
     return sorted(name for name in names if name not in (SUMS, SIGNATURE))
 

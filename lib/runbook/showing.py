@@ -59,7 +59,9 @@ def quiet_refusals(found: Any) -> None:
     found.set_custom_exc((RunbookError,), _show_refusal)
 
 
-def _show_refusal(found: Any, kind: type[BaseException], error: BaseException, *_rest: object) -> list[str]:
+def _show_refusal(
+    found: Any, kind: type[BaseException], error: BaseException, *_rest: object, **_options: object
+) -> list[str]:
     notes = getattr(error, "__notes__", [])
     lines = [f"{kind.__name__}: {error}", *notes]
     found._showtraceback(kind, error, lines)  # noqa: SLF001  # IPython's own way to show ready-made lines

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field, JsonValue
 
-from runbook.values import Check, Phase, Value
+from runbook.values import Check, Phase, Value, shown
 
 RunStatus = Literal["running", "done", "no-go", "failed", "parked", "left in between"]
 StepStatus = Literal["done", "failed", "skipped", "unknown"]
@@ -37,8 +37,8 @@ class Conclusion(Value):
 def _with_limit(number: Number) -> str:
     if number.value is None:
         return "unknown"
-    limit = f" (limit {number.limit:,g} {number.unit})" if number.limit is not None else ""
-    return f"{number.value:,.3g} {number.unit}{limit}"
+    limit = f" (limit {shown(number.limit)} {number.unit})" if number.limit is not None else ""
+    return f"{shown(number.value)} {number.unit}{limit}"
 
 
 class StepLine(Value):

@@ -53,6 +53,15 @@ def kernel_environment(*, root: Path, outputs: Path, replay: bool) -> dict[str, 
     return inherited | ours | ({REPLAY_VARIABLE: "1"} if replay else {})
 
 
+def forget_libpq() -> None:
+    """Take PG* variables out of this process: they would lead our own connections to somebody else's server.
+
+    Call it once the secrets are read: one of them may have such a name.
+    """
+    for name in [name for name in os.environ if name.startswith("PG")]:
+        del os.environ[name]
+
+
 def process_age_s() -> float:
     """Return how long ago this process was started, 0 where the system does not tell."""
     try:

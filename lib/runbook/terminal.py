@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -88,14 +89,21 @@ def outcome_lines(summary: Summary, *, folder: str) -> list[str]:
     colour = COLOURS.get(summary.status, "white")
     lines = [f"[{colour}]{escape(summary.verdict)}[/]"]
     lines += [f"  {escape(reason)}" for reason in summary.reasons]
-    lines.append(f"  report: {escape(folder)}/report.html")
+    sealed = (Path(folder) / "report.html").exists()
+    where = (
+        f"{escape(folder)}/report.html"
+        if sealed
+        else f"none yet; write it with: runbook seal {summary.run_id}"
+    )
+    lines.append(f"  report: {where}")
     return [*lines, *NEXT.get(summary.status, "").format(run=summary.run_id).splitlines()]
 
 
 def result_line(result: Result) -> str:
     """Return one drill's result as it comes in."""
     mark = "[green]✓[/]" if result.as_expected else "[red]✗[/]"
-    got = result.summary.status if result.summary else "not run"
+    status = result.summary.status if result.summary else "not run"
+    got = f"{status}, as expected," if result.as_expected else status
     why = f"\n    {escape(result.why)}" if result.why else ""
     return f"{mark} {escape(result.scenario.name)}: {got} in {result.seconds:.1f} s{why}"
 

@@ -252,7 +252,7 @@ def test_work_in_a_lost_scratch_is_done_again(project):
     resumed.read("before", toy.read_number, 1)
     assert resumed.read("make", make) == "2"
     resumed._scratch.close()
-    notes = [record.title for record in lines(project) if record.kind == "note"]
+    notes = [record.title for record in lines(project) if "redo_from" in record.data]
     assert notes == ["done again from “make” on: its scratch folder is gone"]
 
 

@@ -85,6 +85,7 @@ class Cluster(Value):
         """Return a libpq connection string without a password; `tcp` goes through 127.0.0.1."""
         fixed: dict[str, Any] = {
             "host": "127.0.0.1" if tcp else str(self.socket_folder),
+            "hostaddr": "",  # PGHOSTADDR would outrank the host, and lead to somebody else's server
             "port": self.port,
             "user": user or self.user,
             "dbname": database or self.database,

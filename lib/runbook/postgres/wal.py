@@ -124,6 +124,8 @@ def read_archive(folders: Iterable[Path], *, segment_bytes: int) -> Archive:
         if (found := SEGMENT.fullmatch(path.name)) is not None:
             timeline, log, part = (int(found[i], 16) for i in (1, 2, 3))
             segment = Segment(path, timeline, log * per_log + part, partial=found[4] is not None)
+            if segment.partial and not _is_begun(path):
+                continue
             there = segments.get((timeline, segment.number))
             if there is None or there.partial:
                 segments[timeline, segment.number] = segment
@@ -133,6 +135,12 @@ def read_archive(folders: Iterable[Path], *, segment_bytes: int) -> Archive:
         elif PACKED.fullmatch(path.name) is not None:
             packed.append(path.name)
     return Archive(segment_bytes, segments, history, tuple(files), tuple(sorted(packed)))
+
+
+def _is_begun(path: Path) -> bool:
+    """Whether anything was written to a partial segment: pg_receivewal begins it with zeros alone."""
+    with path.open("rb") as file:
+        return any(file.read(8))
 
 
 def _listed(folder: Path) -> Iterator[Path]:
