@@ -144,8 +144,10 @@ def test_a_killed_kernel_leaves_nothing_behind_and_the_run_can_be_resumed(place)
     said, _ = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 1, said
     assert "kernel died" in said
-    wait_until(lambda: not left_behind(place / "tmp"))
     assert left_behind(place / "tmp") == []
+    assert (place / "outputs/killed/evidence/scratch.json").exists()
+    verify = [sys.executable, "-m", "runbook.cli", "verify", "killed"]
+    assert subprocess.run(verify, check=False).returncode == 0
     command = [sys.executable, "-m", "runbook.cli", "resume", "killed"]
     resumed = subprocess.run(command, capture_output=True, text=True, check=False)
     assert resumed.returncode == 0, resumed.stdout + resumed.stderr
@@ -172,3 +174,22 @@ def test_mode_plan_touches_nothing(place):
     assert done.returncode == 0, done.stdout + done.stderr
     assert summary(place, "dry")["verdict"] == "Planned only: nothing was changed."
     assert not (place / "outputs/dry/evidence/scratch.json").exists()
+
+
+def test_a_persons_own_libpq_settings_lead_nowhere(place, monkeypatch):
+    """PGHOSTADDR and its kind would take our connections to somebody else's server, or spoil them."""
+    hostile = {
+        "PGHOSTADDR": "127.0.0.1",
+        "PGPORT": "1",
+        "PGSERVICE": "nosuch",
+        "PGDATESTYLE": "German",
+        "PGTZ": "Asia/Tokyo",
+        "PGOPTIONS": "-c default_transaction_read_only=on",
+        "PGREQUIREAUTH": "md5",
+    }
+    for name, value in hostile.items():
+        monkeypatch.setenv(name, value)
+    process = start("hostile")
+    said, _ = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 0, said
+    assert summary(place, "hostile")["status"] == "done"

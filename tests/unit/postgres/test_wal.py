@@ -78,13 +78,14 @@ def test_the_names_are_the_servers_own(running):
 
 
 def test_a_whole_segment_counts_before_a_partial_one(tmp_path):
-    """Of two files of one segment the whole one is used, in whichever folder it is."""
+    """Of two files of one segment the whole one is used; a partial one of zeros alone is not begun yet."""
     first, second = tmp_path / "first", tmp_path / "second"
     first.mkdir()
     second.mkdir()
     name = segment_name(1, 7, 16 * MB)
-    (first / f"{name}.partial").touch()
-    (first / f"{segment_name(1, 8, 16 * MB)}.partial").touch()
+    (first / f"{name}.partial").write_bytes(b"log")
+    (first / f"{segment_name(1, 8, 16 * MB)}.partial").write_bytes(b"log")
+    (first / f"{segment_name(1, 9, 16 * MB)}.partial").write_bytes(bytes(64))
     (second / name).touch()
     (second / "000000010000000000000009.gz").touch()
     (second / "archive_status").mkdir()
