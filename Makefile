@@ -33,7 +33,7 @@ lint: $(READY) ## style, types, notebooks without outputs
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	find notebooks -name '*.ipynb' -print0 | xargs -0 $(BIN)/nbstripout --verify
+	find notebooks -name '*.ipynb' -print0 | xargs -0 $(BIN)/nbstripout --verify --keep-id --extra-keys 'metadata.papermill cell.metadata.papermill cell.metadata.execution'
 
 check: lint test ## what CI runs: lint, types, tests, notebooks clean
 
