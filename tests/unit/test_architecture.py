@@ -103,7 +103,8 @@ def test_nothing_names_this_machine_or_a_registry():
         for p in shipped
         if not set(p.relative_to(ROOT).parts) & {"outputs", ".git"} and ".venv" not in str(p)
     ]
-    words = [r"/(?:home|root)/\w", "pypi" + r"\.org", "index" + "-url", "find" + "-links", "python" + "hosted"]
+    places = [r"/(?:home|root)/\w", "pypi" + r"\.org", "python" + "hosted"]
+    words = [*places, "index" + "-url", "find" + "-links"]
     pattern = re.compile("|".join(words))
     assert len(tracked) > 40
     assert {
@@ -134,3 +135,12 @@ def test_the_lock_holds_every_dependency_with_hashes_and_no_address():
         assert re.split(r"[<>=\[ ]", name)[0].lower() in locked
     assert "://" not in lock
     assert lock.count("--hash=sha256:") > len(locked)
+
+
+def test_every_dependency_has_its_reason():
+    """docs/architecture.md says why each package is there."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = project["dependencies"] + [n for more in project["optional-dependencies"].values() for n in more]
+    reasons = (ROOT / "docs/architecture.md").read_text().partition("## Dependencies")[2]
+    names = [re.split(r"[<>=\[ ]", name)[0] for name in wanted]
+    assert [n for n in names if n not in reasons and not n.startswith("types-")] == []
