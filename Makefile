@@ -21,7 +21,8 @@ drill: $(READY) ## rehearse the collection in the sandbox, write outputs/ and it
 test: test-unit test-notebooks ## every test
 
 test-unit: $(READY)
-	$(BIN)/pytest -n $(JOBS) --dist worksteal --cov --cov-report=term:skip-covered
+	$(BIN)/pytest -n $(JOBS) --dist loadfile -m "not chaos" --cov --cov-report=
+	$(BIN)/pytest -m chaos --cov --cov-append --cov-report=term:skip-covered
 
 test-notebooks: $(READY)
 	$(BIN)/pytest --nbval-lax --nbval-cell-timeout=300 -p no:cacheprovider --disable-warnings notebooks

@@ -28,6 +28,8 @@ from runbook.values import printable
 NOTEBOOK = "notebook.ipynb"
 RECEIPT = "evidence/scratch.json"
 KERNEL_GRACE_S = 30.0
+# A kernel that is asked to end in good order is interrupted first, and says so as if it were a fault.
+SHUTDOWN_NOISE = "[IPKernelApp] ERROR | KeyboardInterrupt caught in kernel.\n"
 
 
 @dataclass(frozen=True)
@@ -156,6 +158,7 @@ def _destroyed(scratch: Path, receipt: Path) -> bool:
 def _keep_log(log: Path, secrets: Secrets) -> None:
     """Keep what the kernel's process said, masked, if it said anything."""
     said = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+    said = said.replace(SHUTDOWN_NOISE, "")
     log.unlink(missing_ok=True)
     if said.strip():
         write_atomically(log, secrets.mask(said))

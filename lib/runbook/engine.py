@@ -154,8 +154,6 @@ class _Client(PapermillNotebookClient):
                 self.execute_cell(cell, index)
             except CellExecutionError as error:
                 self.nb_man.cell_failed(cell, f"{error.ename}: {error.evalue}")
-                # Asked to end in good order, a kernel is interrupted first, and its log would say so.
-                self.shutdown_kernel = "immediate"
                 break
             except BaseException as error:
                 self.nb_man.cell_failed(cell, type(error).__name__)

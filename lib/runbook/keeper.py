@@ -25,6 +25,7 @@ from pathlib import Path
 
 NOTE = ".scratch.json"  # in the folder: who opened it, when, where the receipt goes
 POLITE_S = 4.0  # how long a postmaster may take over an immediate shutdown
+SHARED = "/dev/shm/PostgreSQL."  # noqa: S108  # where POSIX shared memory lies
 PATIENCE_S = 15.0  # how long the rest may take before what is left is put on record
 POLL_S = 0.01
 SHM_KEY, SHM_ID, SHM_ATTACHED = 0, 1, 6  # columns of /proc/sysvipc/shm
@@ -153,15 +154,31 @@ def _end_processes(folder: Path, spare: set[int], children: list[Child], record:
         found = {**ours, **_inside(folder)}
         return {pid: name for pid, name in found.items() if pid not in spare and started(pid)}
 
+    mapped: set[str] = set()
+
     def strike() -> list[int]:
         found = rest()
         for pid in found:
+            mapped.update(_shared_files(pid))
             _signal(pid, signal.SIGKILL)
         return list(found)
 
     record.processes += sorted(rest().values())
     _wait_gone(strike, PATIENCE_S)
+    for name in mapped:
+        Path(name).unlink(missing_ok=True)
     record.left += [f"process {pid} ({name})" for pid, name in rest().items()]
+
+
+def _shared_files(pid: int) -> set[str]:
+    """Return the shared memory files that a process of PostgreSQL's maps: killed, it leaves them behind.
+
+    Our clusters map none; initdb, which cannot be told, starts servers that do.
+    """
+    with suppress(OSError):
+        lines = Path(f"/proc/{pid}/maps").read_text().splitlines()
+        return {line.split(maxsplit=5)[5] for line in lines if f" {SHARED}" in line}
+    return set()
 
 
 def _signal(pid: int, number: int) -> None:

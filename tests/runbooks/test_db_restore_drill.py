@@ -17,6 +17,8 @@ from nbclient import NotebookClient
 
 from tests.project import ROOT
 
+pytestmark = pytest.mark.chaos  # run alone: they look at the whole machine for what is left
+
 NOTEBOOK = ROOT / "notebooks/drills/db_restore_drill.ipynb"
 SMALL = {"size_mb": 10}
 PATIENCE_S = 90

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -213,9 +214,15 @@ def find_programs(*, configured: Path | None = None, scratch: Path) -> Programs:
 
     `configured` is a folder with the programs (or its parent); when given, it is that one or none.
     When we are root, `scratch` is given to the user that PostgreSQL will run as.
+    The same question is answered from memory the second time: trying them takes a tenth of a second.
     Raises InputError for a configured one that does not work, StepFailed when there is none at all;
     both say what was tried and why it was passed over.
     """
+    return _find(configured, scratch)
+
+
+@cache
+def _find(configured: Path | None, scratch: Path) -> Programs:
     user = installations.unprivileged_user()
     if user is not None:
         os.chown(scratch, *user)

@@ -25,11 +25,15 @@ POLL_S = 0.005
 PATIENCE_S = 30.0
 
 
+_children: list[subprocess.Popen[bytes]] = []  # kept, so that one whose Receiver was let go is reaped
+
+
 class Receiver:
     """A running pg_receivewal; `stop()` it before its primary stops in an orderly way."""
 
     def __init__(self, archive: Path, log: Path, child: subprocess.Popen[bytes]) -> None:
         self.archive, self.log, self._child = archive, log, child
+        _children[:] = [*(one for one in _children if one.poll() is None), child]
 
     @property
     def alive(self) -> bool:

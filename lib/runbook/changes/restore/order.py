@@ -17,8 +17,6 @@ from runbook.values import Value, shown
 
 Source = Literal["sandbox", "live", "dump", "basebackup"]
 
-_found: dict[tuple[str | None, Path], Programs] = {}
-
 
 class Order(Value):
     """The drill's own parameters, checked by the notebook's declarations."""
@@ -66,9 +64,5 @@ class Subject(Value):
 
 
 def programs_for(step: Step, configured: str | None) -> Programs:
-    """Return the PostgreSQL that does the work, looked for once in each scratch folder."""
-    scratch = step.scratch()
-    key = (configured, scratch)
-    if key not in _found:
-        _found[key] = find_programs(configured=Path(configured) if configured else None, scratch=scratch)
-    return _found[key]
+    """Return the PostgreSQL that does the work."""
+    return find_programs(configured=Path(configured) if configured else None, scratch=step.scratch())
