@@ -28,9 +28,10 @@ POLITE_S = 4.0  # how long a postmaster may take over an immediate shutdown
 SHARED = "/dev/shm/PostgreSQL."  # noqa: S108  # where POSIX shared memory lies
 PATIENCE_S = 15.0  # how long the rest may take before what is left is put on record
 POLL_S = 0.01
-SHM_KEY, SHM_ID, SHM_ATTACHED = 0, 1, 6  # columns of /proc/sysvipc/shm
+SHM_KEY, SHM_ID, SHM_CREATOR, SHM_ATTACHED = 0, 1, 4, 6  # columns of /proc/sysvipc/shm
 PID_FILE_SHM_LINE = 6  # of postmaster.pid: "key id", since PostgreSQL 9
 STAT_STARTED = 19  # of /proc/PID/stat behind the program's name
+STOP_S = 1.0  # how long a process may take to stand still
 IPC_RMID = 0
 
 
@@ -70,9 +71,10 @@ def started(pid: int) -> str:
 def destroy(folder: Path, *, reason: str, spare: set[int], children: list[Child], opened_at: str) -> Record:
     """End every process of the folder, remove its shared memory and the folder; return what was done."""
     record = Record(str(folder), reason, opened_at)
-    segments = _segments(folder)
-    _end_processes(folder, spare | {os.getpid()}, children, record)
-    record.shared_memory_segments = sum(_remove_segment(key, ident) for key, ident in segments)
+    before = _segments(folder)
+    struck = _end_processes(folder, spare | {os.getpid()}, children, record)
+    named = {*before, *_segments(folder)}  # a bootstrap server may have come and died in between
+    record.shared_memory_segments = _remove_segments(named, struck)
     record.files, record.size_bytes = _measure(folder)
     record.left += _remove(folder)
     record.destroyed_at = datetime.now(UTC).isoformat()
@@ -142,7 +144,8 @@ def _postmasters(folder: Path) -> list[int]:
     return pids
 
 
-def _end_processes(folder: Path, spare: set[int], children: list[Child], record: Record) -> None:
+def _end_processes(folder: Path, spare: set[int], children: list[Child], record: Record) -> set[int]:
+    """End what runs in the folder; return the processes that were killed rather than asked to end."""
     polite = _postmasters(folder)
     record.processes += ["postmaster"] * len(polite)
     for pid in polite:
@@ -154,31 +157,48 @@ def _end_processes(folder: Path, spare: set[int], children: list[Child], record:
         found = {**ours, **_inside(folder)}
         return {pid: name for pid, name in found.items() if pid not in spare and started(pid)}
 
-    mapped: set[str] = set()
+    shared: set[str] = set()
+    struck: set[int] = set()
 
     def strike() -> list[int]:
         found = rest()
         for pid in found:
-            mapped.update(_shared_files(pid))
+            shared.update(_hold_still(pid))
             _signal(pid, signal.SIGKILL)
+        struck.update(found)
         return list(found)
 
     record.processes += sorted(rest().values())
     _wait_gone(strike, PATIENCE_S)
-    for name in mapped:
+    for name in shared:
         Path(name).unlink(missing_ok=True)
     record.left += [f"process {pid} ({name})" for pid, name in rest().items()]
+    return struck
 
 
-def _shared_files(pid: int) -> set[str]:
-    """Return the shared memory files that a process of PostgreSQL's maps: killed, it leaves them behind.
+def _hold_still(pid: int) -> set[str]:
+    """Stop a process, so that it makes nothing more, and return the shared memory files it would leave.
 
-    Our clusters map none; initdb, which cannot be told, starts servers that do.
+    Our clusters use none; initdb, which cannot be told, starts servers that do.
     """
+    _signal(pid, signal.SIGSTOP)
+    _wait_gone(lambda: [pid] if _state(pid) not in "TtZX" else [], STOP_S)
+    found: set[str] = set()
     with suppress(OSError):
         lines = Path(f"/proc/{pid}/maps").read_text().splitlines()
-        return {line.split(maxsplit=5)[5] for line in lines if f" {SHARED}" in line}
-    return set()
+        found |= {line.split(maxsplit=5)[5] for line in lines if f" {SHARED}" in line}
+    with suppress(OSError):  # made, and not mapped yet
+        handles = [str(link.readlink()) for link in Path(f"/proc/{pid}/fd").iterdir()]
+        found |= {name for name in handles if name.startswith(SHARED)}
+    return {name for name in found if not name.endswith(" (deleted)")}
+
+
+def _state(pid: int) -> str:
+    """Return the state letter of a process; X when there is none."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0]
+    except OSError:
+        return "X"
 
 
 def _signal(pid: int, number: int) -> None:
@@ -192,19 +212,24 @@ def _wait_gone(remaining: Callable[[], list[int]], limit_s: float) -> None:
         time.sleep(POLL_S)
 
 
-def _remove_segment(key: int, ident: int) -> bool:
-    """Remove a System V segment if it is still the one we know and nobody is attached to it."""
+def _remove_segments(named: set[tuple[int, int]], struck: set[int]) -> int:
+    """Remove the System V segments that are ours and that nobody uses; return how many.
+
+    Ours are those named in a pid file, and those made by a process that we killed: a server killed while
+    it starts has made its segment and not written it down yet.
+    """
     try:
         lines = Path("/proc/sysvipc/shm").read_text().splitlines()[1:]
     except OSError:
-        return False
-    rows = [line.split() for line in lines]
-    ours = [row for row in rows if (int(row[SHM_KEY]), int(row[SHM_ID])) == (key, ident)]
-    if not ours or ours[0][SHM_ATTACHED] != "0":
-        return False
+        return 0
+    rows = [[int(word) for word in line.split()] for line in lines]
+    ours = [row for row in rows if (row[SHM_KEY], row[SHM_ID]) in named or row[SHM_CREATOR] in struck]
+    idle = [row[SHM_ID] for row in ours if row[SHM_ATTACHED] == 0]
+    if not idle:
+        return 0
     import ctypes  # noqa: PLC0415  # rarely needed, and dear to load
 
-    return bool(ctypes.CDLL(None).shmctl(ident, IPC_RMID, None) == 0)
+    return sum(ctypes.CDLL(None).shmctl(ident, IPC_RMID, None) == 0 for ident in idle)
 
 
 def _measure(folder: Path) -> tuple[int, int]:

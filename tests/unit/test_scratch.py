@@ -112,6 +112,35 @@ def test_everything_dies_with_its_owner(own, tmp_path, number):
     assert record.size_bytes >= 100_000
 
 
+SHARER = """
+import ctypes, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+segment = libc.shmget(0, 4096, 0o1600)
+handle = os.open("/dev/shm/PostgreSQL.rb-test-%d" % os.getpid(), os.O_CREAT | os.O_RDWR)
+print(segment, "/dev/shm/PostgreSQL.rb-test-%d" % os.getpid(), flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.chaos
+def test_shared_memory_not_yet_written_down_or_mapped_is_removed_too():
+    """A server killed while it starts: its segment is in no pid file, its file is not mapped."""
+    with open_scratch() as opened:
+        child = subprocess.Popen(
+            [sys.executable, "-c", SHARER],
+            cwd=opened.folder,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        segment, file = child.stdout.readline().split()
+    child.communicate()
+    assert opened.close().shared_memory_segments == 1
+    assert not Path(file).exists()
+    ids = [line.split()[1] for line in Path("/proc/sysvipc/shm").read_text().splitlines()[1:]]
+    assert segment not in ids
+
+
 @pytest.mark.chaos
 def test_ctrl_c_ends_the_owner_and_not_its_keeper(own):
     """A signal to the whole foreground group leaves the keeper alive to do its work."""
