@@ -25,8 +25,12 @@ Kind = Literal[
     "done",  # a step ended well; data holds its result
     "failed",  # a step ended badly; it may be tried again
     "skipped",  # a step was left out, by the mode or because what it needs was
-    "change",  # inside an apply: one change is about to be, or was, applied
+    "change",  # one change is about to be, or was, applied or undone
+    "asked",  # an approval was asked for; data is what is to be signed
+    "looked",  # inside a watch: what one look showed
     "note",  # something worth knowing that is no step
+    "aborted",  # a person ended the run for good, or a newer drill took its place
+    "reviewed",  # a break-glass approval was looked at afterwards, and signed
     "finished",  # the runbook came to its end
     "ended",  # how the process that drove the notebook saw it end
 ]
