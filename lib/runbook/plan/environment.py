@@ -8,8 +8,10 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from runbook.errors import UnknownName
+from runbook.plan.gates import Gates, Person
 from runbook.plan.invariants import Freshness, Invariant
 from runbook.plan.judging import Params, Wrong
+from runbook.plan.organisation import repeated
 from runbook.plan.service import Name, Positive, Text
 from runbook.plan.words import Words, unknown_names
 
@@ -69,8 +71,13 @@ class Environment(Params):
     secret_variables: tuple[VariableName, ...] = Field(
         default=(), description="environment variables that hold secrets, besides every `dsn_variable`"
     )
+    people: tuple[Person, ...] = Field(default=(), description="who signs here, and as what")
+    gates: Gates = Field(default=Gates(), description="what a run must pass before it changes anything")
 
     def wrongs(self) -> Iterator[Wrong]:
+        yield from repeated("people", (person.principal for person in self.people), field="principal")
+        if self.gates.approvals == "rehearsed" and self.name != "sandbox":
+            yield Wrong(("gates", "approvals"), "rehearsed", "signed: only the sandbox signs for people")
         if self.default_mode == "apply" and self.name != "sandbox":
             yield Wrong(
                 ("default_mode",), "apply", "plan: only the sandbox changes things without being told to"

@@ -68,8 +68,8 @@ class Channel(Params):
     address: str = Field(description="the Slack channel; empty for other kinds")
 
 
-class Approval(Params):
-    """Who must sign before production is changed."""
+class SignatureRule(Params):
+    """Whose signatures count, and how many it takes."""
 
     any_of: tuple[Name, ...] = Field(min_length=1, description="roles whose signature counts")
     signatures_at_least: Count = Field(description="how many of them must sign")
@@ -78,6 +78,18 @@ class Approval(Params):
         if self.signatures_at_least > len(self.any_of):
             expected = f"at most {len(self.any_of)}, the number of roles in `any_of`"
             yield Wrong(("signatures_at_least",), str(self.signatures_at_least), expected)
+
+
+class Approval(SignatureRule):
+    """Who must sign before production is changed."""
+
+    stricter: dict[Name, SignatureRule] = Field(
+        default={}, description="other rules for single runbooks, such as both signatures for one of them"
+    )
+
+    def rule_for(self, runbook: str) -> SignatureRule:
+        """Return the rule that holds for a runbook."""
+        return self.stricter.get(runbook, self)
 
 
 class OnCall(Params):

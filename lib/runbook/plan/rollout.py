@@ -140,6 +140,9 @@ def _roles_used(parts: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
     for part, key in (("approval", "any_of"), ("on_call", "escalation")):
         for index, name in enumerate(getattr(parts[part], key) if part in parts else ()):
             yield (part, key, index), name
+    for runbook, rule in (parts["approval"].stricter if "approval" in parts else {}).items():
+        for index, name in enumerate(rule.any_of):
+            yield ("approval", "stricter", runbook, "any_of", index), name
     for number, message in enumerate(parts["communication"].messages if "communication" in parts else ()):
         for index, name in enumerate(message.to):
             yield ("communication", "messages", number, "to", index), name
