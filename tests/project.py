@@ -12,8 +12,14 @@ name: sandbox
 says: for tests
 default_mode: apply
 secret_variables: [TOY_TOKEN]
+gates: {approvals: rehearsed}
 """
-PRODUCTION = SANDBOX.replace("name: sandbox", "name: production").replace("apply", "plan")
+PRODUCTION = """\
+name: production
+says: for tests
+default_mode: plan
+secret_variables: [TOY_TOKEN]
+"""
 
 SCENARIOS = """\
 scenarios:

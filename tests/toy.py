@@ -37,20 +37,32 @@ class WriteNumber(Change):
     def way_back(self):
         return "delete the line"
 
+    def before(self):
+        return f"{self.number} is not there"
+
+    def after(self):
+        return f"{self.number} is there"
+
     def observe(self, step):
         del step
-        lines = WORLD().read_text().split() if WORLD().exists() else []
-        return Written(number=self.number, path=WORLD()) if str(self.number) in lines else None
+        return self.after() if str(self.number) in written() else self.before()
 
     def apply(self, step):
-        del step
         with WORLD().open("a") as file:
             file.write(f"{self.number}\n")
+        return self.result(step)
+
+    def result(self, step):
+        del step
         return Written(number=self.number, path=WORLD())
 
-    def verify(self, step, result):
-        if self.observe(step) is None:
-            raise StepFailed(f"{result} is not there")
+    def undo(self, step):
+        del step
+        WORLD().write_text("".join(f"{line}\n" for line in written() if line != str(self.number)))
+
+
+def written():
+    return WORLD().read_text().split() if WORLD().exists() else []
 
 
 def WORLD():  # noqa: N802  # the one place a toy touches

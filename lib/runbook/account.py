@@ -2,14 +2,19 @@
 
 What the lines hold in `data`:
 
-    opened    run_id, runbook, environment, mode, params, opened_by, versions
-    resumed   by, versions: another process took the run up
-    started   verb, changes (of an apply: how many it will make)
+    opened    run_id, runbook, environment, mode, params, opened_by, versions, notebook_digest
+    resumed   by, versions, notebook_digest, predecessor (the seal before), answer (of a person, to a doubt)
+    started   verb
     done      verb, seconds, phases, result (encoded), scratch (the folder the result lives in, or null)
-    failed    verb, seconds, phases, error, message, exit_code, result (of a check: its table)
+    failed    verb, seconds, phases, error, message, exit_code, result (of a check: its table); parked: until, whom
     skipped   verb, why
-    change    step, number, state (applying, applied, found), in_scratch
-    note      redo_from: that step and all after it are done again, their scratch folder is gone
+    asked     request (encoded): what is to be signed
+    looked    look (encoded)
+    change    step, number, state, in_scratch, resource, effect; observed, result, why, as the state has them
+    note      redo_from: that step and all after it are done again, their scratch folder is gone;
+              notebook_digest: it was edited; lost_lines: what a rollback did and could not write down
+    aborted   by, reason, abandoned (a newer drill took its place)
+    reviewed  request_digest, by, says: a break-glass approval was looked at afterwards
     finished  conclusion (encoded)
     ended     how, error, message, times, exit_code: as the process that drove the kernel saw it
 """
@@ -22,17 +27,36 @@ from datetime import datetime
 from typing import Any
 
 from runbook.errors import JournalCorrupt
+from runbook.gates.approvals import Approval
 from runbook.journal import Record, decode
-from runbook.summary import CheckLine, Conclusion, RunStatus, StepLine, StepStatus, Summary
+from runbook.outcome import Open, Outcome, Situation, outcome
+from runbook.summary import (
+    ApprovalLine,
+    ChangeLine,
+    ChangeStatus,
+    CheckLine,
+    Conclusion,
+    RunStatus,
+    StepLine,
+    StepStatus,
+    Summary,
+)
 from runbook.values import Checks, Phase
 
-NAMED_AT_MOST = 3
 STATUS_OF: dict[int, RunStatus] = {0: "done", 3: "no-go", 4: "left in between", 75: "parked"}
+CHANGE_STATUS: dict[str, ChangeStatus] = {
+    "applying": "begun",
+    "applied": "applied",
+    "found": "was in place",
+    "undoing": "undo begun",
+    "undone": "undone",
+    "stuck": "not undone",
+}
 
 
 @dataclass
 class _Step:
-    """A step while its lines are being read; `changes` are those made outside scratch, in their order."""
+    """A step while its lines are being read."""
 
     verb: str
     title: str
@@ -42,25 +66,30 @@ class _Step:
     seconds: float = 0.0
     message: str = ""
     exit_code: int = 0
+    error: str = ""
+    until: datetime | None = None
+    whom: tuple[str, ...] = ()
     phases: tuple[Phase, ...] = ()
     checks: Checks | None = None
     conclusion: Conclusion | None = None
-    changes: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def half_done(self) -> bool:
-        """Whether some of its changes were begun and it did not end well: nobody knows what holds now."""
-        return self.status in ("failed", "unknown") and bool(self.changes)
+    approval: Approval | None = None
 
     def end(self, record: Record) -> None:
         data = record.data
-        self.status = "done" if record.kind == "done" else "failed"
+        self.error = data.get("error", "")
+        self.status = "done" if record.kind == "done" else "waiting" if self.error == "Parked" else "failed"
         self.seconds, self.message = data["seconds"], data.get("message", "")
         self.exit_code = data.get("exit_code", 0)
+        self.until, self.whom = decode(data.get("until")), tuple(data.get("whom", ()))
         self.phases = tuple(Phase(name=name, seconds=seconds) for name, seconds in data["phases"])
         self.conclusion = _conclusion(data.get("result"))
-        result = decode(data["result"]) if self.verb == "check" and data.get("result") else None
+        result = (
+            decode(data["result"])
+            if self.verb in ("check", "approve", "decide") and data.get("result")
+            else None
+        )
         self.checks = result if isinstance(result, Checks) else None
+        self.approval = result if isinstance(result, Approval) else None
 
     def line(self) -> StepLine:
         return StepLine(
@@ -82,42 +111,104 @@ class _Account:
     opened: dict[str, Any]
     steps: dict[str, _Step] = field(default_factory=dict)
     attempts: dict[str, int] = field(default_factory=dict)
+    changes: dict[tuple[str, int], ChangeLine] = field(default_factory=dict)
+    reviews: dict[str, str] = field(default_factory=dict)
+    taken_up_by: list[str] = field(default_factory=list)
     verdict: Conclusion | None = None
     finished: bool = False
+    aborted: dict[str, Any] = field(default_factory=dict)
     ended: dict[str, Any] = field(default_factory=dict)
+    edits: int = 0
+    lost_lines: int = 0
+    predecessor: str = ""
 
     def take(self, record: Record) -> None:
         data = record.data
-        if record.kind == "started":
-            self._start(record, data["verb"])
-        elif record.kind in ("done", "failed"):
-            self.steps[record.title].end(record)
-        elif record.kind == "skipped":
-            self._start(record, data["verb"])
-            self.steps[record.title].status, self.steps[record.title].message = "skipped", data["why"]
-        elif record.kind == "change" and not data["in_scratch"]:
-            self.steps[data["step"]].changes[record.title] = data["state"]
-        elif record.kind == "note" and "redo_from" in data:
+        match record.kind:
+            case "started":
+                self._start(record, data["verb"])
+            case "done" | "failed":
+                self.steps[record.title].end(record)
+            case "skipped":
+                self._start(record, data["verb"])
+                self.steps[record.title].status, self.steps[record.title].message = "skipped", data["why"]
+            case "change" if not data["in_scratch"]:
+                self._change(record)
+            case "note":
+                self._note(data)
+            case "aborted":
+                self.aborted = data
+            case "reviewed":
+                self.reviews[data["request_digest"]] = f"{data['by']}: {data['says']}"
+            case "finished":
+                self.finished, self.verdict = True, _conclusion(data["conclusion"])
+            case "ended":
+                self.ended = data
+            case "resumed":
+                self.ended, self.predecessor = {}, data.get("predecessor") or self.predecessor
+                self.taken_up_by.append(data["by"])
+
+    def _start(self, record: Record, verb: str) -> None:
+        self.steps.pop(record.title, None)
+        self.attempts[record.title] = self.attempts.get(record.title, 0) + 1
+        self.steps[record.title] = _Step(verb, record.title, record.at, attempts=self.attempts[record.title])
+
+    def _change(self, record: Record) -> None:
+        data = record.data
+        self.changes[data["step"], data["number"]] = ChangeLine(
+            step=data["step"],
+            number=data["number"],
+            sentence=record.title,
+            resource=data["resource"],
+            status=CHANGE_STATUS[data["state"]],
+            at=datetime.fromisoformat(record.at),
+            remark=data.get("why", ""),
+        )
+
+    def _note(self, data: dict[str, Any]) -> None:
+        self.edits += "notebook_digest" in data
+        self.lost_lines += data.get("lost_lines", 0)
+        if "redo_from" in data:
             titles = list(self.steps)
             for title in titles[titles.index(data["redo_from"]) :]:
                 del self.steps[title]
-        elif record.kind == "finished":
-            self.finished, self.verdict = True, _conclusion(data["conclusion"])
-        elif record.kind in ("ended", "resumed"):
-            self.ended = data if record.kind == "ended" else {}
-
-    def _start(self, record: Record, verb: str) -> None:
-        before = self.steps.pop(record.title, None)
-        self.attempts[record.title] = self.attempts.get(record.title, 0) + 1
-        step = _Step(verb, record.title, record.at, attempts=self.attempts[record.title])
-        step.changes = before.changes if before else {}
-        self.steps[record.title] = step
 
     def check_lines(self) -> list[CheckLine]:
         return [
             CheckLine(step=step.title, **dict(check))
             for step in self.steps.values()
             for check in (step.checks.items if step.checks else ())
+        ]
+
+    def approval_lines(self) -> list[ApprovalLine]:
+        return [
+            ApprovalLine(
+                step=step.title,
+                says=step.approval.in_a_line(),
+                request_digest=step.approval.request.digest,
+                expires_at=step.approval.request.expires_at,
+                break_glass=step.approval.break_glass,
+                review=self.reviews.get(step.approval.request.digest, ""),
+            )
+            for step in self.steps.values()
+            if step.approval is not None
+        ]
+
+    def open_steps(self) -> list[Open]:
+        """Return the steps that did not end well, with what they began to change."""
+        return [
+            Open(
+                verb=step.verb,
+                title=step.title,
+                status=step.status,
+                exit_code=step.exit_code,
+                error=step.error,
+                message=step.message,
+                checks=step.checks,
+                changes=tuple(line for line in self.changes.values() if line.step == step.title),
+            )
+            for step in self.steps.values()
+            if step.status in ("failed", "unknown", "waiting")
         ]
 
 
@@ -141,9 +232,10 @@ def summarize(records: Sequence[Record], *, alive: bool = False) -> Summary:
     account = _Account(opened)
     for record in records[1:]:
         account.take(record)
-    exit_code, verdict, reasons = _outcome(account, alive=alive)
+    found = _outcome(account, alive=alive)
     concluded = [step.conclusion for step in account.steps.values() if step.conclusion]
     conclusion = account.verdict or next(reversed(concluded), Conclusion(verdict=""))
+    waiting = next((s for s in reversed(account.steps.values()) if s.status == "waiting"), None)
     ended_at = None if alive else datetime.fromisoformat(records[-1].at)
     opened_at = datetime.fromisoformat(records[0].at)
     return Summary(
@@ -151,10 +243,14 @@ def summarize(records: Sequence[Record], *, alive: bool = False) -> Summary:
         runbook=opened["runbook"],
         environment=opened["environment"],
         mode=opened["mode"],
-        status="running" if alive else STATUS_OF.get(exit_code, "failed"),
-        exit_code=exit_code,
-        verdict=verdict,
-        reasons=reasons,
+        status="running"
+        if alive
+        else "abandoned"
+        if found.abandoned
+        else STATUS_OF.get(found.exit_code, "failed"),
+        exit_code=found.exit_code,
+        verdict=found.verdict,
+        reasons=found.reasons,
         opened_by=opened["opened_by"],
         opened_at=opened_at,
         ended_at=ended_at,
@@ -164,76 +260,36 @@ def summarize(records: Sequence[Record], *, alive: bool = False) -> Summary:
         checks=tuple(account.check_lines()),
         numbers=conclusion.numbers,
         steps=tuple(step.line() for step in account.steps.values()),
+        changes=tuple(account.changes.values()),
+        approvals=tuple(account.approval_lines()),
+        waits_until=waiting.until if waiting and found.exit_code == 75 else None,  # noqa: PLR2004
+        waits_for=waiting.whom if waiting and found.exit_code == 75 else (),  # noqa: PLR2004
+        taken_up_by=tuple(account.taken_up_by),
+        edits=account.edits,
+        lost_lines=account.lost_lines,
+        predecessor=account.predecessor,
+        terminal=found.terminal,
         versions={**opened["versions"], **conclusion.versions},
     )
 
 
-def _outcome(account: _Account, *, alive: bool) -> tuple[int, str, tuple[str, ...]]:
-    """Return exit code, verdict and reasons, the most severe first."""
-    last = next(reversed(account.steps.values()), None)
-    open_steps = [step for step in account.steps.values() if step.status in ("failed", "unknown")]
-    if alive:
-        return 0, f"Running: {last.title}." if last else "Running: just opened.", ()
-    for step in open_steps:
-        if step.half_done:
-            return 4, f"Left in between at “{step.title}”: a person is needed now.", _in_between(step)
-    if account.ended.get("error") == "ReplayMismatch":
-        return 2, f"Not resumed: {account.ended['message']}", ()
-    if open_steps and open_steps[-1].status == "failed":
-        return _refused_or_failed(account, open_steps[-1])
-    if account.finished and not open_steps and account.ended.get("exit_code", 0) == 0:
-        return 0, _done_verdict(account), _unchecked(account)
-    what = account.ended.get("message") or ("" if account.ended else "the process ended without a word")
-    where = (
-        f"in “{open_steps[-1].title}”" if open_steps else f"after “{last.title}”" if last else "at its start"
+def _outcome(account: _Account, *, alive: bool) -> Outcome:
+    return outcome(
+        Situation(
+            mode=account.opened["mode"],
+            alive=alive,
+            finished=account.finished,
+            verdict=account.verdict.verdict if account.verdict else "",
+            aborted=account.aborted,
+            ended=account.ended,
+            last=next(reversed(account.steps), ""),
+            applied_anything=any(step.verb == "apply" for step in account.steps.values()),
+            rolled_back=any(s.verb == "rollback" and s.status == "done" for s in account.steps.values()),
+            open_steps=tuple(account.open_steps()),
+            changes=tuple(account.changes.values()),
+            checks=tuple(account.check_lines()),
+        )
     )
-    said = what or "the notebook ended without run.finish()"
-    return account.ended.get("exit_code") or 1, f"Failed {where}: {said}. Nothing is half-done.", ()
-
-
-def _refused_or_failed(account: _Account, step: _Step) -> tuple[int, str, tuple[str, ...]]:
-    exit_code = step.exit_code or 1
-    if exit_code == 2 and any(other.verb == "apply" for other in account.steps.values()):  # noqa: PLR2004
-        exit_code = 1  # 2 promises that nothing ran
-    word = {3: "No-go", 75: "Parked"}.get(exit_code, "Failed")
-    failed = step.checks.failed if step.checks else ()
-    reasons = tuple(
-        f"{check.title}: observed {check.observed}; expected {check.expected}" for check in failed
-    )
-    said = _failed_titles(step.checks) if failed and step.checks else step.message
-    return exit_code, f"{word} at “{step.title}”: {said}", reasons
-
-
-def _failed_titles(checks: Checks) -> str:
-    """Return how many checks failed, and which: what they observed stands among the reasons."""
-    titles = [check.title for check in checks.failed]
-    more = f" and {len(titles) - NAMED_AT_MOST} more" if len(titles) > NAMED_AT_MOST else ""
-    return f"{len(titles)} of {len(checks.items)} checks failed: {'; '.join(titles[:NAMED_AT_MOST])}{more}."
-
-
-def _in_between(step: _Step) -> tuple[str, ...]:
-    """Return what a person needs to know of a step that stopped between its changes."""
-    words = {
-        "applied": "applied",
-        "found": "was in place already",
-        "applying": "begun, and nobody saw it end",
-    }
-    stopped = f"it stopped with: {step.message}" if step.message else "its process ended in the middle"
-    return (*(f"{change}: {words[state]}" for change, state in step.changes.items()), stopped)
-
-
-def _done_verdict(account: _Account) -> str:
-    if account.opened["mode"] == "plan":
-        return "Planned only: nothing was changed."
-    if account.verdict and account.verdict.verdict:
-        return account.verdict.verdict
-    passed = sum(line.status == "passed" for line in account.check_lines())
-    return f"Done: {passed} checks passed."
-
-
-def _unchecked(account: _Account) -> tuple[str, ...]:
-    lines = [line for line in account.check_lines() if line.status == "not checked"]
-    return tuple(f"not checked: {line.title} ({line.observed})" for line in lines)
 
 
 def _times(account: _Account) -> tuple[Phase, ...]:

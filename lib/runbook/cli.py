@@ -25,7 +25,7 @@ from runbook.account import summarize
 from runbook.clock import WallClock
 from runbook.errors import InputError, JournalError, RunbookError, RunBusy
 from runbook.journal import is_held, read_journal
-from runbook.opening import JOURNAL, Beginning, Mode, find_run, prepare, refuse_unfinished, run_folder
+from runbook.opening import JOURNAL, Beginning, Mode, clock_of, find_run, prepare, refuse_unfinished, run_folder
 from runbook.parameters import describe, load_parameters, read_schema
 from runbook.plan import Scenario, load_scenarios, project_root
 from runbook.summary import Summary
@@ -103,7 +103,7 @@ def run(
     if run_id and (run_folder(root, run_id) / JOURNAL).exists():
         raise InputError(f"there is a run {run_id} already; go on with it: runbook resume {run_id}")
     if not run_id:
-        refuse_unfinished(root, begin)
+        refuse_unfinished(root, begin, clock=clock_of(begin.environment))
     _drive(root, begin)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Protocol
 
 
@@ -56,6 +58,26 @@ class VirtualClock:
         if by < timedelta(0):
             raise ValueError(f"a clock does not run backwards (asked for {by})")
         self._now += by
+
+
+class FileClock:
+    """A virtual clock that several processes share: its time stands in a file, and waiting moves it on."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def now(self) -> datetime:
+        return datetime.fromisoformat(self._path.read_text(encoding="ascii").strip())
+
+    def monotonic_s(self) -> float:
+        return self.now().timestamp()
+
+    def sleep_until(self, when: datetime) -> None:
+        with self._path.open("r+", encoding="ascii") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            now = datetime.fromisoformat(file.read().strip())
+            file.seek(0)
+            file.write(utc_text(max(now, when)))  # every time is written with as many characters
 
 
 def utc_text(when: datetime) -> str:

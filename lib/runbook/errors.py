@@ -10,9 +10,15 @@
     │   ├── ParamsError                every problem of the parameter files at once
     │   ├── UnknownName                no such runbook, environment, run or scenario
     │   ├── UnfinishedRun              a run of this runbook is still open: resume it or begin another
+    │   ├── OutOfOrder                 a step before this one is missing: run its cell first
     │   └── ReplayMismatch             the notebook and its journal have parted
     ├── Refused                    3   a check, gate or approval said no
     │   ├── CheckFailed                mend what it names, then resume
+    │   ├── ApprovalRefused            a signature does not count, or what was signed is no longer so
+    │   ├── OverLimit                  a plan changes more than params allow: split it, or raise the limit
+    │   ├── Reserved                   another run holds what would be changed: wait, or release it
+    │   ├── Drifted                    the world is neither as planned from nor as planned to: look, plan anew
+    │   ├── SignatureRefused           a signature does not count: who, what, when or for what
     │   └── NoGo                       terminal: this run does not go on
     ├── LeftInBetween              4   a person is needed now
     └── Parked                    75   waits for a time, a window or a signature
@@ -23,6 +29,7 @@ Every message names what was observed, what was expected and what to type next.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import ClassVar
 
 
@@ -91,6 +98,10 @@ class UnknownName(InputError):
     """No runbook, environment, run or scenario of that name."""
 
 
+class OutOfOrder(InputError):
+    """A step was asked for while one before it is not on record."""
+
+
 class UnfinishedRun(InputError):
     """A run of the same runbook, environment and parameters is still open."""
 
@@ -113,6 +124,33 @@ class CheckFailed(Refused):
         super().__init__(message)
 
 
+class ApprovalRefused(Refused):
+    """A signature does not count, or what was signed no longer holds; nothing was done."""
+
+
+class OverLimit(Refused):
+    """A plan changes more than the environment's limits allow; nothing was done."""
+
+
+class Reserved(Refused):
+    """What would be changed is held by another run; nothing was done."""
+
+
+class Drifted(Refused):
+    """What is there is neither what the change starts from nor what it leads to; somebody else was here."""
+
+
+class SignatureRefused(Refused):
+    """A signature does not count.
+
+    `why` is one of: missing, malformed, content, namespace, foreign, expired, revoked.
+    """
+
+    def __init__(self, why: str, message: str) -> None:
+        self.why = why
+        super().__init__(message)
+
+
 class NoGo(Refused):
     """Terminal: this run does not go on."""
 
@@ -124,9 +162,13 @@ class LeftInBetween(RunbookError):
 
 
 class Parked(RunbookError):
-    """The run waits for a time, a window or a signature."""
+    """The run waits, and no process has to: for a time (`until`, a window too), or for people (`whom`)."""
 
     exit_code = 75
+
+    def __init__(self, message: str, *, until: datetime | None = None, whom: tuple[str, ...] = ()) -> None:
+        self.until, self.whom = until, whom
+        super().__init__(message)
 
 
 def exit_code_of(name: str) -> int:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,13 +13,19 @@ from typing import Any, Literal
 from runbook import catalogue, showing, surroundings
 from runbook.account import summarize
 from runbook.charts import display
-from runbook.clock import Clock, WallClock
-from runbook.errors import InputError, JournalError, ReplayMismatch, UnfinishedRun, UnknownName
-from runbook.journal import FileJournal, digest, is_held, read_journal
+from runbook.clock import Clock, FileClock, WallClock
+from runbook.errors import InputError, JournalError, ReplayMismatch, RunBusy, UnfinishedRun, UnknownName
+from runbook.gates.approvals import signers_of
+from runbook.gates.reservations import Reservations
+from runbook.journal import FileJournal, Record, digest, is_held, read_journal
+from runbook.outline import read_outline
+from runbook.masking import guard_kernel
 from runbook.parameters import check_parameters, read_schema
-from runbook.plan import Secrets, load_environment, load_plan, project_root
-from runbook.recording import Place
+from runbook.plan import Secrets, known_secrets, load_environment, load_plan, project_root
+from runbook.recording import Place, Recorder
 from runbook.run import Run
+from runbook.seals import keep_predecessor
+from runbook.summary import Summary
 from runbook.values import Value
 
 Mode = Literal["", "plan", "apply"]
@@ -56,8 +61,9 @@ def open_run(
     is still open, RunBusy when another process executes it, ReplayMismatch when it is another run's record.
     """
     _prepare_shell()
-    clock = WallClock()
+    clock = clock_of(environment)
     root = project_root(Path.cwd())
+    guard_kernel(showing.shell(), known_secrets(root))
     given = params.model_dump() if isinstance(params, Value) else params
     begin = prepare(
         root, runbook, environment=environment, run_id=run_id, mode=mode, params=given, clock=clock
@@ -67,10 +73,16 @@ def open_run(
         refuse_other_run(same.opened, begin)
         return same
     if not run_id:
-        refuse_unfinished(root, begin)
+        refuse_unfinished(root, begin, clock=clock)
     run = _take_up(root, begin, clock=clock)
     _open_runs[begin.run_id] = _open_runs[_signature(begin)] = run
     return run
+
+
+def clock_of(environment: str) -> Clock:
+    """Return the clock of an environment: the wall clock, or in a rehearsal its own."""
+    file = surroundings.sandbox_clock() if environment == "sandbox" else None
+    return FileClock(file) if file else WallClock()
 
 
 def _prepare_shell() -> None:
@@ -163,42 +175,73 @@ def _opening_line(root: Path, begin: Beginning) -> dict[str, Any]:
         "params": begin.params,
         "opened_by": surroundings.who(),
         "versions": surroundings.versions(),
-        "notebook_sha256": _notebook_sha256(root, begin.runbook),
+        "notebook_digest": read_outline(catalogue.find(root, begin.runbook).path).digest,
         "plan_digest": digest(load_plan(root)),
     }
 
 
-def _notebook_sha256(root: Path, runbook: str) -> str:
-    return hashlib.sha256(catalogue.find(root, runbook).path.read_bytes()).hexdigest()
-
-
 def _take_up(root: Path, begin: Beginning, *, clock: Clock) -> Run:
     folder = run_folder(root, begin.run_id)
-    replay = surroundings.replaying()
     recorded = read_journal(folder / JOURNAL) if (folder / JOURNAL).exists() else []
     if recorded:
         refuse_other_run(recorded[0].data, begin)
-    over = any(record.kind == "finished" for record in recorded)
-    journal = None if replay or over else begin_run(root, begin, clock=clock)
-    if journal is not None and len(recorded) > 1:
+    over = bool(recorded) and summarize(recorded).terminal
+    if surroundings.replaying() or over:
+        return make_run(root, begin, journal=None, records=recorded, clock=clock, replay_only=True)
+    journal = begin_run(root, begin, clock=clock)
+    if len(recorded) > 1:
         said = {
             "by": surroundings.who(),
             "versions": surroundings.versions(),
-            "notebook_sha256": _notebook_sha256(root, begin.runbook),
+            "predecessor": keep_predecessor(folder),
+            "answer": surroundings.answer(),
         }
         journal.append("resumed", begin.runbook, data=said)
-    records = list(journal.records) if journal else recorded
+    records = list(journal.records)
+    return make_run(root, begin, journal=journal, records=records, clock=clock, replay_only=False)
+
+
+def make_run(
+    root: Path,
+    begin: Beginning,
+    *,
+    journal: FileJournal | None,
+    records: list[Record],
+    clock: Clock,
+    replay_only: bool,
+) -> Run:
+    """Return a run on its record; without a journal it is only shown, or, in a rollback, goes on without one."""
     environment = load_environment(root, begin.environment)
     place = Place(
-        folder=folder,
+        folder=run_folder(root, begin.run_id),
+        notebook=catalogue.find(root, begin.runbook).path,
         clock=clock,
         rollout=load_plan(root),
         environment=environment,
         secrets=Secrets(environment),
-        replay_only=journal is None,
+        replay_only=replay_only,
     )
     surroundings.forget_libpq()
-    return Run(place=place, journal=journal, records=records)
+    recorder = Recorder(place, journal, records, parked=journal is None and not replay_only)
+    return Run(
+        place,
+        recorder,
+        reservations=reservations(root, begin.environment, run_id=begin.run_id),
+        signers=signers_of(root, surroundings.outputs_folder(root), begin.environment),
+    )
+
+
+def reservations(root: Path, environment: str, *, run_id: str) -> Reservations:
+    """Return what is held in an environment; a rehearsal that shares no world with others holds its own."""
+    scope = f"sandbox/{surroundings.world() or run_id}" if environment == "sandbox" else environment
+    return Reservations(surroundings.outputs_folder(root), scope, lambda other: _is_over(root, other))
+
+
+def _is_over(root: Path, run_id: str) -> bool:
+    try:
+        return summarize(read_journal(run_folder(root, run_id) / JOURNAL)).terminal
+    except JournalError:
+        return False
 
 
 def refuse_other_run(opened: Mapping[str, Any], begin: Beginning) -> None:
@@ -220,19 +263,39 @@ def _signature(begin: Beginning) -> str:
     return digest([begin.runbook, begin.environment, begin.mode, begin.params])
 
 
-def refuse_unfinished(root: Path, begin: Beginning) -> None:
-    """Raise UnfinishedRun when such a run is open; in the sandbox a drill just begins anew."""
-    if begin.environment == "sandbox":
-        return
+def refuse_unfinished(root: Path, begin: Beginning, *, clock: Clock) -> None:
+    """Raise UnfinishedRun when such a run is open; in the sandbox the old one is abandoned."""
+    for folder, other in unfinished(root, begin):
+        if begin.environment == "sandbox":
+            _abandon(folder, clock)
+            continue
+        raise UnfinishedRun(
+            f"the run {other.run_id} of this runbook, with these parameters, is {other.status}: "
+            f"{other.verdict} Go on with it: runbook resume {other.run_id}. "
+            "To begin another all the same, give it a name: --run-id NAME"
+        )
+
+
+def unfinished(root: Path, begin: Beginning) -> Iterator[tuple[Path, Summary]]:
+    """Return the runs of this runbook, environment, mode and parameters that are not over."""
     for path in sorted(surroundings.outputs_folder(root).glob(f"*/{JOURNAL}")):
         try:
             other = summarize(read_journal(path), alive=is_held(path))
         except JournalError:
             continue  # nobody can go on with it; `status` names it
         same = (other.runbook, other.environment, other.mode, other.params)
-        if other.status != "done" and same == (begin.runbook, begin.environment, begin.mode, begin.params):
-            raise UnfinishedRun(
-                f"the run {other.run_id} of this runbook, with these parameters, is {other.status}: "
-                f"{other.verdict} Go on with it: runbook resume {other.run_id}. "
-                "To begin another all the same, give it a name: --run-id NAME"
-            )
+        if not other.terminal and same == (begin.runbook, begin.environment, begin.mode, begin.params):
+            yield path.parent, other
+
+
+def _abandon(folder: Path, clock: Clock) -> None:
+    """Mark an unfinished drill as abandoned; one that is being executed now goes on beside the new one."""
+    try:
+        journal = FileJournal.open(folder / JOURNAL, clock=clock)
+    except RunBusy:
+        return
+    try:
+        said = {"by": surroundings.who(), "reason": "another run of this drill was begun", "abandoned": True}
+        journal.append("aborted", "abandoned", data=said)
+    finally:
+        journal.close()

@@ -1,21 +1,29 @@
-"""What putting a step on record needs: where the run is, what identifies a step, how its end is written."""
+"""The record of a run as its verbs use it: where it is, what stands in it, and how a line is added.
+
+`Place` says where and with what a run is executed; `Recorder` is its journal, or, where a run is only being
+shown, what was read of it.
+"""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+import json
+import sys
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from runbook.account import summarize
 from runbook.clock import Clock
-from runbook.errors import InputError
+from runbook.errors import InputError, JournalError, StepFailed
 from runbook.files import write_atomically
-from runbook.journal import digest
+from runbook.journal import FileJournal, Kind, Record, digest, read_journal
+from runbook.outline import Outline, read_outline
 from runbook.plan import Environment, RolloutPlan, Secrets
 from runbook.step import Step
 
-Verb = Literal["read", "check", "plan", "apply"]
+Verb = Literal["read", "check", "plan", "approve", "apply", "wait", "watch", "decide", "rollback"]
 
 
 @dataclass(frozen=True)
@@ -23,6 +31,7 @@ class Place:
     """Where and with what a run is executed."""
 
     folder: Path
+    notebook: Path
     clock: Clock
     rollout: RolloutPlan
     environment: Environment
@@ -43,6 +52,98 @@ class Place:
         folder.mkdir(mode=0o755, exist_ok=True)
         text = content.decode("utf-8", errors="surrogateescape")
         write_atomically(folder / name, self.secrets.mask(text).encode("utf-8", errors="surrogateescape"))
+
+    def outline(self) -> Outline:
+        """Return the steps of the notebook as it is now."""
+        return read_outline(self.notebook)
+
+
+class Recorder:
+    """The lines of one run: those on record, and the way to add one.
+
+    The journal is given up when a run is over or parked; a parked run takes it up again with its next line.
+    """
+
+    def __init__(
+        self, place: Place, journal: FileJournal | None, records: list[Record], *, parked: bool = False
+    ) -> None:
+        self.place = place
+        self._journal, self._kept = journal, records
+        self._parked = parked
+        self._lost = 0
+        self.opened: dict[str, Any] = records[0].data
+        self.run_id = str(self.opened["run_id"])
+
+    @property
+    def is_open(self) -> bool:
+        """Whether lines may be added: the run is not over, and not merely shown."""
+        return self._journal is not None or self._parked
+
+    @property
+    def head(self) -> str:
+        return self.lines()[-1].hash
+
+    def lines(self) -> list[Record]:
+        return list(self._journal.records) if self._journal else self._kept
+
+    def since(self, seq: int) -> Iterable[Record]:
+        """Return the lines after `seq`, also those that somebody else added while the run was parked."""
+        if self._parked:
+            self._kept = read_journal(self.place.folder / "journal.jsonl")
+        return self._journal.since(seq) if self._journal else self._kept[seq:]
+
+    def hold(self) -> None:
+        """Take a parked run's journal up again; raises RunBusy when another process has."""
+        if self._parked:
+            path = self.place.folder / "journal.jsonl"
+            self._journal, self._parked = FileJournal.open(path, clock=self.place.clock), False
+
+    def append(self, kind: Kind, title: str, key: str, data: dict[str, Any]) -> Record:
+        """Put a line on record; one that holds a secret is refused."""
+        self.hold()
+        if self._journal is None:
+            raise InputError(f"the run {self.run_id} is over; open a new one")
+        names = self.place.secrets.found_in(json.dumps([title, data], ensure_ascii=False))
+        if names:
+            raise StepFailed(
+                f"“{title}”: {kind} would hold the value of {', '.join(names)}; it is not recorded"
+            )
+        return self._journal.append(kind, title, key=key, data=data)
+
+    def append_or_tell(self, kind: Kind, title: str, key: str, data: dict[str, Any]) -> None:
+        """Put a line on record, masked; when that fails, tell stderr and go on: a rollback waits for no disk."""
+        try:
+            if self._lost:
+                said = {"lost_lines": self._lost}
+                self.append(
+                    "note", f"{self._lost} lines could not be recorded; see what stderr said", "", said
+                )
+                self._lost = 0
+            self.append(kind, self.place.masked(title), key, self.place.masked(data))
+        except (JournalError, OSError, StepFailed, InputError) as error:
+            self._lost += 1
+            said = self.place.masked(json.dumps(data, ensure_ascii=False))
+            self.tell(f"NOT ON RECORD ({error}): {kind} {title} {said}")
+
+    def tell(self, text: str) -> None:
+        """Say something where nothing can be written down."""
+        sys.stderr.write(f"{self.place.masked(text)}\n")
+
+    def park(self) -> None:
+        """Give the journal up for now: nobody executes a parked run."""
+        if self._journal is not None:
+            self._kept = list(self._journal.records)
+            self._journal.close()
+            self._journal, self._parked = None, True
+
+    def close(self) -> None:
+        """Give the journal up for good: from now on the run is only shown."""
+        self.park()
+        self._parked = False
+
+    def write_summary(self) -> None:
+        text = summarize(self.lines()).model_dump_json(indent=1)
+        write_atomically(self.place.folder / "summary.json", self.place.secrets.mask(text) + "\n")
 
 
 def named(function: Callable[..., Any]) -> str:

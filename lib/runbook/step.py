@@ -94,7 +94,9 @@ class Step:
     `secret(name)` returns the value of one of the environment's secret variables; it must not be returned
     from a step, logged, or put on a command line. `environment()` and `rollout()` are params/ as they are
     now: they are no inputs of the step, so mending them does not part a run from its record.
-    `phases` collects what `phase()` measured, in order.
+    `phases` collects what `phase()` measured, in order. For one change of a plan, `key` is the same at
+    every attempt, for vendors that take an idempotency key, and `repeated` says that an earlier attempt may
+    have taken effect unseen.
     """
 
     clock: Clock = field(default_factory=WallClock)
@@ -105,6 +107,9 @@ class Step:
     progress_sink: Callable[[ProgressState], None] = _no_progress
     evidence_sink: Callable[[str, bytes], None] = _no_evidence
     phases: list[Phase] = field(default_factory=list)
+    run_id: str = ""
+    key: str = ""
+    repeated: bool = False
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:

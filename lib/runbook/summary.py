@@ -9,8 +9,9 @@ from pydantic import Field, JsonValue
 
 from runbook.values import Check, Phase, Value, shown
 
-RunStatus = Literal["running", "done", "no-go", "failed", "parked", "left in between"]
-StepStatus = Literal["done", "failed", "skipped", "unknown"]
+RunStatus = Literal["running", "done", "no-go", "failed", "parked", "left in between", "abandoned"]
+StepStatus = Literal["done", "failed", "skipped", "waiting", "unknown"]
+ChangeStatus = Literal["begun", "applied", "was in place", "undo begun", "undone", "not undone"]
 
 
 class Number(Value):
@@ -54,6 +55,29 @@ class StepLine(Value):
     phases: tuple[Phase, ...] = ()
 
 
+class ChangeLine(Value):
+    """One change outside scratch as it stands: `at` is when its state was put on record."""
+
+    step: str
+    number: int
+    sentence: str
+    resource: str
+    status: ChangeStatus
+    at: datetime
+    remark: str = ""
+
+
+class ApprovalLine(Value):
+    """An approval on record: of what, by whom, until when; `break_glass` is the reason of an emergency."""
+
+    step: str
+    says: str
+    request_digest: str
+    expires_at: datetime
+    break_glass: str = ""
+    review: str = ""
+
+
 class CheckLine(Check):
     """A check of the run, with the step it belongs to."""
 
@@ -64,6 +88,9 @@ class Summary(Value):
     """What a run came to. `verdict` is one sentence for a reader in a hurry; `reasons` are its grounds.
 
     `times` says where the wall time went: what others worked (the phases of steps), and the rest.
+    A parked run waits until a time, for people's signatures, or both. `predecessor` is the SHA-256 of the
+    SHA256SUMS that the run was sealed with before it was taken up again; `terminal`: nobody takes it up again. `lost_lines` counts what a
+    rollback did and could not write down.
     """
 
     format: Literal[1] = 1
@@ -84,6 +111,14 @@ class Summary(Value):
     checks: tuple[CheckLine, ...]
     numbers: dict[str, Number]
     steps: tuple[StepLine, ...]
-    approvals: tuple[str, ...] = ()
+    changes: tuple[ChangeLine, ...] = ()
+    approvals: tuple[ApprovalLine, ...] = ()
+    waits_until: datetime | None = None
+    waits_for: tuple[str, ...] = ()
+    taken_up_by: tuple[str, ...] = ()
+    edits: int = 0
+    lost_lines: int = 0
+    predecessor: str = ""
+    terminal: bool = False
     versions: dict[str, str]
     signature: Literal["unsigned", "signed"] = "unsigned"

@@ -8,11 +8,17 @@ from __future__ import annotations
 import os
 import platform
 import pwd
+import sys
 from importlib.metadata import version
 from pathlib import Path
 
 REPLAY_VARIABLE = "RUNBOOK_REPLAY"
+ANSWER_VARIABLE = "RUNBOOK_ANSWER"
+CLOCK_VARIABLE = "RUNBOOK_CLOCK"
+WORLD_VARIABLE = "RUNBOOK_WORLD"
 OUTPUTS_VARIABLE = "RUNBOOK_OUTPUTS"
+SIGNING_KEY_VARIABLE = "RUNBOOK_SIGNING_KEY"
+SIGNING_KEY_FILE_VARIABLE = "RUNBOOK_SIGNING_KEY_FILE"
 
 _SHOWN = ("runbook", "papermill", "nbclient", "ipykernel", "psycopg")
 
@@ -36,12 +42,28 @@ def replaying() -> bool:
     return os.environ.get(REPLAY_VARIABLE) == "1"
 
 
+def answer() -> str:
+    """Return what a person said, when taking a run up, of a change that nobody can tell of."""
+    return os.environ.get(ANSWER_VARIABLE, "")
+
+
+def sandbox_clock() -> Path | None:
+    """Return the file that holds the time of a rehearsal, None when it goes by the wall clock."""
+    path = os.environ.get(CLOCK_VARIABLE)
+    return Path(path) if path else None
+
+
+def world() -> str:
+    """Return the name of the rehearsal world that several runs share, or nothing."""
+    return os.environ.get(WORLD_VARIABLE, "")
+
+
 def outputs_folder(root: Path) -> Path:
     """Return where runs are kept: outputs/ of the project, or where RUNBOOK_OUTPUTS points."""
     return Path(os.environ.get(OUTPUTS_VARIABLE) or root / "outputs")
 
 
-def kernel_environment(*, root: Path, outputs: Path, replay: bool) -> dict[str, str]:
+def kernel_environment(*, root: Path, outputs: Path, replay: bool, answer: str = "") -> dict[str, str]:
     """Return the environment for a kernel that we start: ours, and what it must know of us."""
     ours = {
         "RUNBOOK_ROOT": str(root),
@@ -49,7 +71,8 @@ def kernel_environment(*, root: Path, outputs: Path, replay: bool) -> dict[str, 
         # Runbooks do no large algebra, and drills run side by side: one thread for each library.
         "OPENBLAS_NUM_THREADS": "1",
     }
-    inherited = {name: value for name, value in os.environ.items() if name != REPLAY_VARIABLE}
+    not_theirs = (REPLAY_VARIABLE, SIGNING_KEY_VARIABLE)
+    inherited = {name: value for name, value in os.environ.items() if name not in not_theirs}
     return inherited | ours | ({REPLAY_VARIABLE: "1"} if replay else {})
 
 
@@ -60,6 +83,45 @@ def forget_libpq() -> None:
     """
     for name in [name for name in os.environ if name.startswith("PG")]:
         del os.environ[name]
+
+
+def signing_key_file() -> Path | None:
+    """Return the file that RUNBOOK_SIGNING_KEY_FILE names: a private key, or the .pub of an agent's key."""
+    named = os.environ.get(SIGNING_KEY_FILE_VARIABLE)
+    return Path(named).expanduser() if named else None
+
+
+def signing_key_text() -> str:
+    """Return the private key that stands in RUNBOOK_SIGNING_KEY itself, as CI gets it, or nothing."""
+    return os.environ.get(SIGNING_KEY_VARIABLE, "")
+
+
+def forget_signing_key() -> None:
+    """Take RUNBOOK_SIGNING_KEY out of this process, so that nothing it starts can read it."""
+    os.environ.pop(SIGNING_KEY_VARIABLE, None)
+
+
+def has_terminal() -> bool:
+    """Return whether somebody can be asked for a passphrase."""
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
+_FOR_SSH = ("PATH", "HOME", "USER", "LOGNAME", "TERM", "TMPDIR", "SSH_AUTH_SOCK", "SSH_SK_PROVIDER")
+_FOR_PROMPTS = (
+    "DISPLAY",
+    "WAYLAND_DISPLAY",
+    "XAUTHORITY",
+    "XDG_RUNTIME_DIR",
+    "SSH_ASKPASS",
+    "SSH_ASKPASS_REQUIRE",
+)
+
+
+def ssh_environment(*, prompts: bool) -> dict[str, str]:
+    """Return the environment for OpenSSH's programs: agent and home, UTC, and no prompt unless `prompts`."""
+    names = (*_FOR_SSH, *(_FOR_PROMPTS if prompts else ()))
+    passed = {name: os.environ[name] for name in names if name in os.environ}
+    return passed | {"LC_ALL": "C", "TZ": "UTC"} | ({} if prompts else {"SSH_ASKPASS_REQUIRE": "never"})
 
 
 def process_age_s() -> float:

@@ -26,7 +26,8 @@ def journal(*lines, opened=OPENED):
     for seq, (kind, title, data) in enumerate([("opened", "toy", opened), *lines], start=1):
         at = f"2026-01-01T00:00:{seq:02d}.000000Z"
         prev = records[-1].hash if records else GENESIS
-        records.append(Record.make(seq=seq, at=at, kind=kind, title=title, key="k", data=data, prev=prev))
+        record, _ = Record.make(seq=seq, at=at, kind=kind, title=title, key="k", data=data, prev=prev)
+        records.append(record)
     return records
 
 
@@ -89,7 +90,7 @@ def test_an_effect_nobody_saw_end_needs_a_person_unless_it_died_with_its_scratch
             (
                 "change",
                 "switch the nameservers",
-                {"step": "switch: apply", "number": 1, "state": "applying", "in_scratch": in_scratch},
+                {"step": "switch: apply", "number": 1, "state": "applying", "in_scratch": in_scratch, "resource": "zone a"},
             ),
             ("ended", "the kernel died", {"how": "kernel died", "message": "killed", "exit_code": 1}),
         )
@@ -140,7 +141,7 @@ def test_what_is_no_journal_of_a_run_is_refused():
 
 
 def change(state, *, title="move the zone", step="move: apply"):
-    return ("change", title, {"step": step, "number": 1, "state": state, "in_scratch": False})
+    return ("change", title, {"step": step, "number": 1, "state": state, "in_scratch": False, "resource": "zone a"})
 
 
 def test_a_step_that_stopped_between_its_changes_stays_in_between_whatever_follows():

@@ -20,14 +20,14 @@ from runbook.journal import read_journal
 from runbook.summary import Conclusion
 from runbook.values import Check
 from tests import toy
-from tests.project import make_project
+from tests.project import CELLS, OPEN, make_project
 
 SECRET = 's3cr3t "quoted" \\ s3cr3t'
 
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    folder = make_project(tmp_path / "project")
+    folder = make_project(tmp_path / "project", cells=[OPEN])
     monkeypatch.setenv("RUNBOOK_ROOT", str(folder))
     monkeypatch.delenv("TOY_TOKEN", raising=False)
     monkeypatch.setattr(opening, "_open_runs", {})
@@ -41,8 +41,7 @@ def open_toy(**options):
 
 def again(run, **options):
     """Open the same run as another process would, after the first is gone."""
-    if run._journal:
-        run._journal.close()
+    run._recorder.close()
     opening._open_runs.clear()
     return open_toy(**options)
 
@@ -184,7 +183,7 @@ def test_the_same_kernel_gets_the_same_run(project):
 def test_an_unfinished_run_is_named_outside_the_sandbox(project):
     """A second run with the same parameters would do the same work twice."""
     run = open_toy(environment="production", run_id="toy-production-1")
-    run._journal.close()
+    run._recorder.close()
     opening._open_runs.clear()
     with pytest.raises(UnfinishedRun, match="runbook resume toy-production-1"):
         open_toy(environment="production", run_id="")
@@ -323,7 +322,7 @@ def test_a_failure_that_cannot_be_recorded_is_told_all_the_same(project, monkeyp
     run = open_toy()
 
     def fall_over(_step):
-        monkeypatch.setattr(run._journal, "append", refuse)
+        monkeypatch.setattr(run._recorder, "append", refuse)
         raise StepFailed("the replica lags 40 minutes")
 
     def refuse(*_args, **_kwargs):

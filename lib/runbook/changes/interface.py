@@ -6,29 +6,51 @@ methods act on the world through the `Step` they are given.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Literal
 
 from runbook.journal import digest
 from runbook.step import Step
-from runbook.values import Value, html_table
+from runbook.values import Check, Value, html_table
 
 EffectClass = Literal["convergent", "keyed", "at least once", "asks"]
-"""What a repeated application promises; see DESIGN: no class promises more than its name."""
+"""What a second application does.
+
+convergent      observing tells all; only what is missing is applied
+keyed           the vendor takes an idempotency key (`step.key`): applied again, nothing is doubled
+at least once   nobody can tell: applied again, and its text says so (`step.repeated`)
+asks            nobody can tell, and a second time would harm: a person decides
+"""
 
 
 class Change(Value):
     """One effect. Subclasses hold the data and say the rest.
 
-    `effect` is what applying it twice does; `in_scratch` marks effects that live and die with the
-    process's scratch folder, so that an interrupted one leaves nothing behind.
+    A state is one line of text, normalised so that nothing in it changes by itself. `in_scratch` marks
+    effects that live and die with the process's scratch folder: they need no state, gate or undo.
     """
 
     effect: ClassVar[EffectClass] = "convergent"
     in_scratch: ClassVar[bool] = False
+    has_undo: ClassVar[bool] = True
+    settles_within_s: ClassVar[float] = 60.0
+    look_every_s: ClassVar[float] = 1.0
 
     def sentence(self) -> str:
         """Return what will be done, verb first."""
         raise NotImplementedError
+
+    def resource(self) -> str:
+        """Return what is changed, and reserved while the run is open: `zone omnihub.dev`."""
+        return "" if self.in_scratch else self.touches()
+
+    def before(self) -> str:
+        """Return the state that the change starts from."""
+        return ""
+
+    def after(self) -> str:
+        """Return the state that the change leads to."""
+        return ""
 
     def touches(self) -> str:
         """Return the blast radius: what is touched and what is not."""
@@ -38,8 +60,12 @@ class Change(Value):
         """Return how it is undone, or that it has no undo."""
         raise NotImplementedError
 
-    def observe(self, step: Step) -> Value | None:
-        """Return the result when the change is already in place, None when it is still to be applied."""
+    def amounts(self) -> Mapping[str, float]:
+        """Return how much is changed, by what it counts, for the limits of params: {"records": 1}."""
+        return {}
+
+    def observe(self, step: Step) -> str | None:
+        """Return the state as it is now, None when it cannot be told."""
         del step
         return None
 
@@ -47,8 +73,23 @@ class Change(Value):
         """Do it; return what later steps need to know of it."""
         raise NotImplementedError
 
+    def result(self, step: Step) -> Value | None:
+        """Return what `apply` would have returned, of a change that is in place already."""
+        del step
+        return None
+
     def verify(self, step: Step, result: Value | None) -> None:
-        """Raise StepFailed unless the effect is really there."""
+        """Raise StepFailed unless the effect is really there; `observe` has said so already."""
+
+    def undo(self, step: Step) -> None:
+        """Bring the state before back."""
+        del step
+        raise NotImplementedError(f"{type(self).__name__} has no undo")
+
+    def health(self, step: Step) -> Iterable[Check]:
+        """Return checks of what the change touches, made after a rollback."""
+        del step
+        return ()
 
 
 class Plan(Value):
@@ -62,19 +103,49 @@ class Plan(Value):
         """Return the SHA-256 of what would be done, in hex."""
         return digest(self.changes)
 
-    def table(self) -> list[tuple[str, str, str]]:
-        return [(change.sentence(), change.touches(), change.way_back()) for change in self.changes]
+    @property
+    def in_scratch(self) -> bool:
+        """Whether all of it lives and dies with the scratch folder."""
+        return all(change.in_scratch for change in self.changes)
+
+    @property
+    def resources(self) -> tuple[str, ...]:
+        """Return what would be changed outside scratch, each thing once, in order."""
+        return tuple(dict.fromkeys(c.resource() for c in self.changes if not c.in_scratch))
+
+    def amounts(self) -> dict[str, float]:
+        """Return how much would be changed outside scratch, by what it counts."""
+        outside = [change for change in self.changes if not change.in_scratch]
+        sums = {"changes": float(len(outside))}
+        for change in outside:
+            for name, amount in change.amounts().items():
+                sums[name] = sums.get(name, 0.0) + amount
+        return sums
+
+    def table(self) -> list[tuple[str, ...]]:
+        if self.in_scratch:
+            return [(change.sentence(), change.touches(), change.way_back()) for change in self.changes]
+        return [
+            (c.sentence(), c.before() or "–", c.after() or "–", c.touches(), c.way_back())
+            for c in self.changes
+        ]
+
+    def head(self) -> tuple[str, ...]:
+        states = () if self.in_scratch else ("from", "to")
+        return ("what will be done", *states, "touches", "way back")
 
     def __repr__(self) -> str:
         lines = [f"{self.title}: {len(self.changes)} to do, digest {self.digest[:12]}"]
-        for sentence, touches, way_back in self.table():
-            lines += [f"  {sentence}", f"    touches: {touches}", f"    way back: {way_back}"]
+        names = self.head()[1:]
+        for sentence, *rest in self.table():
+            lines.append(f"  {sentence}")
+            lines += [f"    {name}: {text}" for name, text in zip(names, rest, strict=True)]
         return "\n".join(lines)
 
     __str__ = __repr__
 
     def _repr_html_(self) -> str:
-        table = html_table(self.table(), head=("what will be done", "touches", "way back"))
+        table = html_table(self.table(), head=self.head())
         return f"{table}<small>plan digest {self.digest[:12]}</small>"
 
 
@@ -97,3 +168,18 @@ class Applied(Value):
     def _repr_html_(self) -> str:
         shown = [result._repr_html_() for result in self.results if result is not None]
         return "".join(shown) or "done"
+
+
+class RolledBack(Value):
+    """What a rollback did: what was undone, newest first, what is left, and how it looks now."""
+
+    undone: tuple[str, ...]
+    left: tuple[str, ...] = ()
+    health: tuple[Check, ...] = ()
+
+    def rows(self) -> list[tuple[str, str]]:
+        rows = [("undone", sentence) for sentence in self.undone] or [
+            ("undone", "nothing: nothing was applied")
+        ]
+        rows += [("left", text) for text in self.left]
+        return [*rows, *((check.title, f"{check.status}: {check.observed}") for check in self.health)]

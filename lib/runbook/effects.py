@@ -1,0 +1,329 @@
+"""Effects and what stands before them: approvals, windows, reservations; and the way back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any, Literal
+
+from runbook import showing
+from runbook.changes.applying import Answer, Site, State, apply_change, undo_change
+from runbook.changes.interface import Applied, Change, Plan, RolledBack
+from runbook.errors import (
+    ApprovalRefused,
+    JournalError,
+    LeftInBetween,
+    Parked,
+    RunBusy,
+)
+from runbook.gates import approvals
+from runbook.gates.limits import require_within
+from runbook.gates.reservations import Reservations
+from runbook.gates.windows import opens_at
+from runbook.journal import decode, digest, encode
+from runbook.outline import title_of
+from runbook.recording import Place, Recorder, ended, key_of
+from runbook.step import Step
+from runbook.stepping import Stepping
+from runbook.values import Check, Value
+
+ROLLBACK = "rollback"
+
+
+class Effects(Stepping):
+    """Applies plans, asks for approvals, rolls back."""
+
+    def __init__(
+        self, place: Place, recorder: Recorder, *, reservations: Reservations, signers: approvals.Signers
+    ) -> None:
+        super().__init__(place, recorder)
+        self._reservations, self._signers = reservations, signers
+
+    # Apply
+
+    def _apply(self, plan: Plan) -> Applied:
+        title = title_of("apply", _title(plan))
+
+        def work(step: Step) -> Applied:
+            if not plan.in_scratch:
+                self._pass_gates(step, plan, title)
+            numbered = enumerate(plan.changes, start=1)
+            results = [
+                apply_change(change, self._site(step, title, number, change)) for number, change in numbered
+            ]
+            return Applied(title=plan.title, results=tuple(results))
+
+        result: Applied = self._step("apply", title, (plan,), work, effect=True)
+        return result
+
+    def _site(self, step: Step, title: str, number: int, change: Change, *, tell: bool = False) -> Site:
+        """Return what applying or undoing one change needs; `tell`: go on when a line cannot be recorded."""
+        past = [
+            line.data
+            for line in self._recorder.lines()
+            if line.kind == "change" and (line.data["step"], line.data["number"]) == (title, number)
+        ]
+        append = self._recorder.append_or_tell if tell else self._recorder.append
+        about = {"step": title, "number": number, "in_scratch": change.in_scratch, "effect": change.effect}
+
+        def note(state: State, data: dict[str, Any]) -> None:
+            append(
+                "change",
+                change.sentence(),
+                "",
+                {**about, "resource": change.resource(), "state": state, **data},
+            )
+
+        own = replace(
+            step,
+            key=digest([self._recorder.run_id, title, number])[:32],
+            repeated=any(line["state"] == "applying" for line in past),
+        )
+        return Site(step=own, clock=self._place.clock, past=past, note=note, answer=self._answer())
+
+    def _answer(self) -> Answer:
+        """Return what a person said when the run was taken up last, of a change that nobody can tell of."""
+        said = [line.data.get("answer", "") for line in self._recorder.lines() if line.kind == "resumed"]
+        answer: Answer = said[-1] if said else ""
+        return answer
+
+    def _pass_gates(self, step: Step, plan: Plan, title: str) -> None:
+        """Let a plan through whose effects have begun; else hold it against every gate, in full."""
+        self._refuse_effect_beside_scratch()
+        if title not in self._begun:
+            require_within(plan.title, plan.amounts(), self._place.environment.gates.limits)
+            self._require_approval(step, plan)
+            self._require_window()
+        self._reservations.take(
+            plan.resources,
+            run_id=self._recorder.run_id,
+            runbook=self._recorder.opened["runbook"],
+            by=self._recorder.opened["opened_by"],
+            now=self._place.clock.now(),
+        )
+
+    def _require_window(self) -> None:
+        gates, runbook = self._place.environment.gates, self._recorder.opened["runbook"]
+        name, now = gates.windows.get(runbook), self._place.clock.now()
+        held = opens_at(self._place.rollout, name, gates.freezes, now=now)
+        if held is not None:
+            when, why = held
+            raise Parked(f"nothing is changed before {when:%Y-%m-%d %H:%M} UTC: {why}", until=when)
+
+    def _give_back(self, keep_for: str) -> None:
+        held = [r.resource for r in self._reservations.held() if r.run_id == self._recorder.run_id]
+        self._reservations.give_back(self._recorder.run_id, keep=held if keep_for else (), kept_for=keep_for)
+
+    # Approve
+
+    def _approve(self, plan: Plan) -> Value:
+        title = title_of("approve", _title(plan))
+
+        def work(step: Step) -> Value:
+            return self._signed(step, title, lambda: self._request(step, plan, kind="plan"))
+
+        result: Value = self._step("approve", title, (plan,), work, effect=True)
+        return result
+
+    def _signed(self, step: Step, title: str, ask: Callable[[], approvals.Request]) -> approvals.Approval:
+        """Return the approval of what `ask` asks for; raises Parked while signatures are missing."""
+        request = self._asked_for(title, ask())
+        context = self._context()
+        step.evidence(f"approval-{request.digest[:12]}.json", request.content())
+        if self._place.environment.gates.approvals == "rehearsed":
+            approvals.rehearse(self._place.folder, request, context)
+        standing = approvals.collect(self._place.folder, request, context)
+        if standing.enough:
+            return approvals.Approval(request=request, signatures=standing.valid)
+        if standing.refusals:
+            raise ApprovalRefused("; ".join(standing.refusals))
+        who = " or ".join(standing.missing)
+        raise Parked(
+            f"waits for the signature of {who}, until {request.expires_at:%Y-%m-%d %H:%M} UTC: "
+            f"runbook approve {self._recorder.run_id} --as {standing.missing[0].replace('_', '-')} --key FILE",
+            whom=tuple(standing.missing),
+        )
+
+    def _asked_for(self, title: str, fresh: approvals.Request) -> approvals.Request:
+        """Return what was asked for before, as long as it still says the same; else ask anew, on record."""
+        asked = [line for line in self._recorder.lines() if line.kind == "asked" and line.title == title]
+        if asked:
+            before = decode(asked[-1].data["request"])
+            if before.says_the_same(fresh) and self._place.clock.now() < before.expires_at:
+                request: approvals.Request = before
+                return request
+        self._recorder.append("asked", title, "", {"request": encode(fresh)})
+        return fresh
+
+    def _request(self, step: Step, plan: Plan, *, kind: Literal["plan", "decision"]) -> approvals.Request:
+        opened, now = self._recorder.opened, self._place.clock.now()
+        rule = self._place.rollout.approval.rule_for(opened["runbook"])
+        return approvals.Request(
+            kind=kind,
+            run_id=self._recorder.run_id,
+            runbook=opened["runbook"],
+            environment=opened["environment"],
+            mode=opened["mode"],
+            requester=opened["opened_by"],
+            params=opened["params"],
+            title=plan.title,
+            plan_digest=plan.digest,
+            changes=tuple(_line(step, change) for change in plan.changes),
+            journal_head=self._recorder.head,
+            requested_at=now,
+            expires_at=now + timedelta(hours=self._place.environment.gates.approval_valid_h),
+            any_of=rule.any_of,
+            signatures_at_least=rule.signatures_at_least,
+        )
+
+    def _context(self) -> approvals.Context:
+        """Return against what signatures are held: people, keys, rules, as they are now."""
+        gates, opened = self._place.environment.gates, self._recorder.opened
+        return approvals.Context(
+            people=self._place.environment.people,
+            gates=gates,
+            rule=self._place.rollout.approval.rule_for(opened["runbook"]),
+            signers=self._signers,
+            now=self._place.clock.now(),
+        )
+
+    def _require_approval(self, step: Step, plan: Plan) -> None:
+        """Recompute what was signed, in full, and hold it against the signatures, once more."""
+        approval = self._approval_of(plan)
+        if approval is None:
+            if self._place.environment.gates.approvals == "rehearsed":
+                return
+            raise ApprovalRefused(
+                f"“{plan.title}” has no approval on record; nothing was changed. The notebook asks for it with "
+                "run.approve(plan), before run.apply(plan)"
+            )
+        now = self._request(step, plan, kind="plan")
+        approvals.still_holds(approval.request, now, now=self._place.clock.now())
+        standing = approvals.collect(self._place.folder, approval.request, self._context())
+        if not standing.enough:
+            said = (
+                "; ".join(standing.refusals) or f"the signature of {' or '.join(standing.missing)} is missing"
+            )
+            raise ApprovalRefused(f"“{plan.title}” was approved, and that no longer holds: {said}")
+
+    def _approval_of(self, plan: Plan) -> approvals.Approval | None:
+        line = self._done.get(title_of("approve", plan.title))
+        found = decode(line.data["result"]) if line is not None and line.kind == "done" else None
+        return found if isinstance(found, approvals.Approval) else None
+
+    def _gate_rows(self) -> list[tuple[str, str]]:
+        """Return what the card says of windows and approvals."""
+        gates, runbook = self._place.environment.gates, self._recorder.opened["runbook"]
+        rows = []
+        if self._recorder.opened["mode"] == "apply" and (runbook in gates.windows or gates.freezes):
+            held = opens_at(
+                self._place.rollout, gates.windows.get(runbook), gates.freezes, now=self._place.clock.now()
+            )
+            says = f"opens {held[0]:%Y-%m-%d %H:%M} UTC ({held[1]})" if held else "open now"
+            rows.append(("window", says))
+        signed = [line for line in self._done.values() if line.data.get("verb") == "approve"]
+        texts = (decode(line.data["result"]).in_a_line() for line in signed if line.kind == "done")
+        return [*rows, *(("approval", text) for text in texts)]
+
+    # Roll back
+
+    def _rollback(self) -> RolledBack:
+        if not self._recorder.is_open:
+            return self._shown_rollback()
+        try:
+            self._recorder.hold()
+            self._learn()
+        except RunBusy:
+            raise
+        except JournalError as error:
+            self._recorder.tell(f"the journal cannot be opened ({error}); the rollback goes on without it")
+        return self._roll_back_now()
+
+    def _shown_rollback(self) -> RolledBack:
+        if ROLLBACK in self._done:
+            result: RolledBack = self._replay(ROLLBACK, "rollback", key_of("rollback", ROLLBACK, ()))
+            return result
+        raise self._recorded_failure("rollback", ROLLBACK)
+
+    def _roll_back_now(self) -> RolledBack:
+        step, key, began = self._new_step(), key_of("rollback", ROLLBACK, ()), time.monotonic()
+        self._recorder.append_or_tell("started", ROLLBACK, key, {"verb": "rollback"})
+        undone: list[str] = []
+        left: list[str] = []
+        touched: list[Change] = []
+        for title, number, change in reversed(self._applied()):
+            site = self._site(step, title, number, change, tell=True)
+            if not site.ours:
+                continue
+            touched.append(change)
+            why = undo_change(change, site)
+            (left if why else undone).append(why or change.sentence())
+            showing.show_line("✗" if why else "↩", "rollback", change.sentence(), why or "undone")
+        health = tuple(_health(step, touched))
+        left += [
+            f"{c.title}: observed {c.observed}; expected {c.expected}" for c in health if c.status == "failed"
+        ]
+        result = RolledBack(undone=tuple(undone), left=tuple(left), health=health)
+        data = ended("rollback", time.monotonic() - began, step) | {"result": encode(result), "scratch": None}
+        if not left:
+            self._recorder.append_or_tell("done", ROLLBACK, key, data)
+            self._learn()
+            return result
+        error = LeftInBetween(
+            f"the rollback undid {len(undone)} of {len(undone) + len(left)}; left: {'; '.join(left)}. "
+            f"Mend what it names, then: runbook abort {self._recorder.run_id} --rollback --reason …"
+        )
+        told = {"error": "LeftInBetween", "message": str(error), "exit_code": 4}
+        self._recorder.append_or_tell("failed", ROLLBACK, key, data | told)
+        raise error
+
+    def _applied(self) -> list[tuple[str, int, Change]]:
+        """Return the changes outside scratch that were begun, in the order in which they were."""
+        seen = dict.fromkeys(
+            (line.data["step"], line.data["number"])
+            for line in self._recorder.lines()
+            if line.kind == "change" and not line.data["in_scratch"]
+        )
+        plans = {
+            title_of("apply", line.title): decode(line.data["result"])
+            for line in self._recorder.lines()
+            if line.kind == "done" and line.data.get("verb") == "plan"
+        }
+        return [(title, number, plans[title].changes[number - 1]) for title, number in seen]
+
+
+def _title(plan: Plan) -> str:
+    """Return a plan's title; one that was skipped still has it."""
+    return str(plan.title)
+
+
+def _line(step: Step, change: Change) -> approvals.ChangeLine:
+    """Return a change as a person signs it, with what is there now."""
+    seen = None if change.in_scratch else change.observe(step)
+    return approvals.ChangeLine(
+        sentence=change.sentence(),
+        resource=change.resource(),
+        before=change.before(),
+        after=change.after(),
+        observed="cannot be told" if seen is None else seen,
+        touches=change.touches(),
+        way_back=change.way_back(),
+    )
+
+
+def _health(step: Step, touched: list[Change]) -> list[Check]:
+    """Return what the touched things say of themselves now, each thing asked once."""
+    asked: dict[tuple[type, str], Change] = {(type(c), c.resource()): c for c in touched}
+    found: list[Check] = []
+    for change in asked.values():
+        try:
+            found += change.health(step)
+        except Exception as error:  # noqa: BLE001  # what cannot be looked at is not healthy
+            found.append(
+                Check.of(
+                    f"{change.resource()} is healthy", holds=False, observed=str(error), expected="an answer"
+                )
+            )
+    return found
