@@ -2,23 +2,25 @@
 
 A process that dies in the middle of a line leaves bytes after the last newline; the next writer keeps
 them aside next to the journal and notes it. A line that cannot be written whole is taken back, so the
-file always ends in a newline.
+file always ends in a newline, or the error says that it does not.
 """
 
 from __future__ import annotations
 
-import fcntl
+import errno
+import gc
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
-from itertools import accumulate
 from pathlib import Path
 from typing import Any, Self
 
 from runbook.clock import Clock, utc_text
-from runbook.errors import JournalError, RunBusy
-from runbook.journal.record import GENESIS, Kind, Record, verify_chain
+from runbook.errors import JournalCorrupt, JournalError
+from runbook.journal.lock import hold
+from runbook.journal.record import GENESIS, Kind, Record, damaged, verify_chain
+
+_OPEN = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
 
 
 def read_journal(path: Path) -> list[Record]:
@@ -27,56 +29,108 @@ def read_journal(path: Path) -> list[Record]:
     Raises JournalError when the file cannot be read, JournalCorrupt when a line is not what was written.
     """
     try:
-        content = path.read_bytes()
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            content = _read(handle, 0)
+        finally:
+            os.close(handle)
     except OSError as error:
         raise JournalError(f"{path} cannot be read: {error.strerror}") from error
-    return _parse(content[: content.rfind(b"\n") + 1], where=path.name)
+    lines, _ = _parse(content, where=path.name)
+    return [record for record, _ in lines]
 
 
-def _parse(whole: bytes, *, where: str) -> list[Record]:
-    lines = whole.split(b"\n")[:-1]
-    records = [Record.parse(line, where=f"{where}:{number}") for number, line in enumerate(lines, start=1)]
-    verify_chain(records, where=where)
-    return records
+def _parse(
+    content: bytes, *, where: str, after: tuple[Record, int] | None = None
+) -> tuple[list[tuple[Record, int]], bytes]:
+    """Return each record with the size of the file after it, and the torn bytes at the end.
+
+    `content` is what follows the line `after`, or the whole journal.
+    """
+    seq, end = (after[0].seq, after[1]) if after else (0, 0)
+    *whole, torn = content.split(b"\n")
+    lines = []
+    with _collector_paused():
+        for number, line in enumerate(whole, start=seq + 1):
+            end += len(line) + 1
+            lines.append((Record.parse(line, where=f"{where}:{number}"), end))
+    verify_chain((record for record, _ in lines), where=where, after=after[0] if after else None)
+    _refuse_changed_end(torn, where=f"{where}:{seq + len(whole) + 1}")
+    return lines, torn
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Let the garbage collector rest: it would look again and again at what cannot hold a circle."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def _refuse_changed_end(torn: bytes, *, where: str) -> None:
+    """Raise JournalCorrupt when what looks torn is a whole line whose newline was changed."""
+    try:
+        Record.parse(torn[:-1], where=where)
+    except JournalCorrupt:
+        return
+    raise damaged(where, f"it ends in {torn[-1:]!r} where its newline belongs")
 
 
 class FileJournal:
     """An open journal that this process alone may append to, until `close` or the process's death."""
 
-    def __init__(self, path: Path, handle: int, records: list[Record], clock: Clock) -> None:
+    def __init__(self, path: Path, handle: int, lines: list[tuple[Record, int]], clock: Clock) -> None:
         self.path = path
         self._handle = handle
         self._clock = clock
         # Each record with the size of the file after it: one list, so that no interrupt comes between.
-        self._lines = _with_ends(records)
+        self._lines = lines
+        self._writing = False
         self._broken: str | None = None
 
     @classmethod
     def open(cls, path: Path, *, clock: Clock) -> Self:
         """Open or create `path` for this process alone.
 
-        Raises RunBusy when another process holds it, JournalCorrupt when what is there is damaged.
+        Raises RunBusy when another process holds it, JournalCorrupt when what is there is damaged,
+        JournalError when it cannot be read, written or kept.
         """
         try:
-            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
+            handle = os.open(path, _OPEN, 0o640)
         except OSError as error:
             raise JournalError(f"{path} cannot be opened: {error.strerror}") from error
         try:
-            _lock(handle, path, clock)
-            content = path.read_bytes()
-            whole = content[: content.rfind(b"\n") + 1]
-            records = _parse(whole, where=path.name)
-            torn = content[len(whole) :]
-            if torn:
-                _keep_aside(path, torn, seq=len(records) + 1)
-                os.ftruncate(handle, len(whole))
-            _sync_folder(path.parent)
+            hold(handle, path, clock)
+            journal = cls._take_up(path, handle, clock)
+        except OSError as error:
+            os.close(handle)
+            raise JournalError(f"{path} cannot be taken up: {error.strerror}; nothing is lost") from error
         except BaseException:
             os.close(handle)
             raise
-        journal = cls(path, handle, records, clock)
+        return journal
+
+    @classmethod
+    def _take_up(cls, path: Path, handle: int, clock: Clock) -> Self:
+        """Read what is there, make sure it is on disk, and put aside what a dying process left at its end."""
+        lines, torn = _parse(_read(handle, 0), where=path.name)
+        aside = path.with_name(f"{path.name}.torn-{len(lines) + 1}")
         if torn:
-            journal.append("note", f"{len(torn)} torn bytes were kept aside", data={"torn_bytes": len(torn)})
+            _keep_aside(aside, torn)
+            os.ftruncate(handle, lines[-1][1] if lines else 0)
+        # Whoever wrote the last line may have died before it was on disk; we are about to rely on it.
+        os.fsync(handle)
+        _sync_folder(path.parent)
+        if not lines:
+            _sync_folder(path.parent.parent)
+        journal = cls(path, handle, lines, clock)
+        if aside.exists():  # also one whose note is missing: its process died before it could write it
+            kept = aside.stat().st_size
+            journal.append("note", f"{kept} torn bytes were kept aside", data={"torn_bytes": kept})
         return journal
 
     @property
@@ -86,7 +140,7 @@ class FileJournal:
     def since(self, seq: int) -> Sequence[Record]:
         """Return the records after line `seq`, also one that an interrupt kept us from noticing."""
         if not self._broken:
-            self._catch_up()
+            self._settle()
         return [record for record, _ in self._lines[seq:]]
 
     @property
@@ -95,14 +149,17 @@ class FileJournal:
         return self._lines[-1][0].hash if self._lines else GENESIS
 
     def append(self, kind: Kind, title: str, *, key: str = "", data: dict[str, Any] | None = None) -> Record:
-        """Write one line and return it once it is on disk.
+        """Write one line and return it once it is on disk; `data` is JSON, as `encode` returns it.
 
-        Raises JournalError when it cannot be written; the file is then as it was before.
+        Raises JournalError when it cannot be written; the file is then as it was before, or the message
+        says what is left of the line. JournalCorrupt when another hand has changed the file meanwhile.
         """
+        if not self._broken:
+            self._settle()
+            self._refuse_other_hands()
         if self._broken:
             raise JournalError(f"{self.path} takes no more lines: {self._broken}")
-        self._catch_up()
-        record = Record.make(
+        record, line = Record.make(
             seq=len(self._lines) + 1,
             at=self._next_time(),
             kind=kind,
@@ -111,9 +168,17 @@ class FileJournal:
             data=data or {},
             prev=self.head,
         )
-        line = record.line()
-        self._write(line)
+        self._writing = True
+        try:
+            self._write(line)
+        except JournalError:
+            self._writing = False
+            raise
+        except BaseException:
+            self._settle()
+            raise
         self._lines.append((record, self._size + len(line)))
+        self._writing = False
         return record
 
     def close(self) -> None:
@@ -132,105 +197,109 @@ class FileJournal:
     def _size(self) -> int:
         return self._lines[-1][1] if self._lines else 0
 
-    def _catch_up(self) -> None:
-        """Take in a line that an interrupt kept us from noticing, and take back half a one."""
-        if os.fstat(self._handle).st_size == self._size:
+    def _refuse_other_hands(self) -> None:
+        """Break off when the file is not what we left: what we added would be lost, or not verify."""
+        found = os.fstat(self._handle)
+        if found.st_nlink == 0 and not _is_named(self.path, found):
+            self._broken = "it was removed or replaced while this process wrote it"
+        elif found.st_size != self._size:
+            self._broken = f"another hand has changed it: {found.st_size} bytes, not the {self._size} written"
+            raise damaged(f"{self.path.name}:{len(self._lines) + 1}", self._broken)
+
+    def _settle(self) -> None:
+        """After an interrupt inside `append`: take in a line that is whole, take back half a one."""
+        if not self._writing:
             return
-        content = self.path.read_bytes()[self._size :]
-        whole = content[: content.rfind(b"\n") + 1]
-        for line in whole.splitlines(keepends=True):
-            record = Record.parse(line, where=f"{self.path.name}:{len(self._lines) + 1}")
-            self._lines.append((record, self._size + len(line)))
-        os.ftruncate(self._handle, self._size)
+        try:
+            last = self._lines[-1] if self._lines else None
+            lines, half = _parse(_read(self._handle, self._size), where=self.path.name, after=last)
+            if lines:
+                os.fsync(self._handle)
+                self._lines.extend(lines)
+            if half:
+                os.ftruncate(self._handle, self._size)
+        except OSError as error:
+            self._broken = f"what an interrupt left in it could not be settled ({error.strerror})"
+        self._writing = False
 
     def _write(self, line: bytes) -> None:
         try:
-            written = os.write(self._handle, line)
-            if written < len(line):
-                raise OSError(28, f"only {written} of {len(line)} bytes were written")
+            _write_all(self._handle, line)
         except OSError as error:
-            self._take_back()
+            left = self._take_back()
             raise JournalError(
-                f"{self.path}: the line cannot be written ({error.strerror}); nothing is lost. "
+                f"{self.path}: the line cannot be written ({error.strerror}); {left or 'nothing is lost'}. "
                 "Make room or mend the folder, then resume"
             ) from error
         try:
             os.fsync(self._handle)
         except OSError as error:
             # After a failed fsync nobody knows what is on disk, and a second one would say "fine".
+            left = self._take_back()
             self._broken = f"fsync failed ({error.strerror})"
-            raise JournalError(f"{self.path}: {self._broken}; nothing more is recorded") from error
+            raise JournalError(
+                f"{self.path}: {self._broken}; {left or 'the line was taken back'}, "
+                "and nothing more is recorded. Look after the disk, then resume"
+            ) from error
 
-    def _take_back(self) -> None:
+    def _take_back(self) -> str:
+        """Take a line back; return what is left of it in words, nothing when it is gone."""
         try:
             os.ftruncate(self._handle, self._size)
         except OSError as error:
-            self._broken = f"a torn line could not be taken back ({error.strerror})"
+            left = f"what was written of it could not be taken back ({error.strerror})"
+            self._broken = left
+            return f"{left}: whoever opens the journal next keeps it aside"
+        return ""
 
 
-def is_held(path: Path) -> bool:
-    """Return whether a process is executing the run of this journal, or driving its kernel, now."""
-    return any(_is_locked(place) for place in (path, path.parent))
+def _read(handle: int, start: int) -> bytes:
+    """Return the file from `start` to where it ends now: one look, so that a writer cannot come between."""
+    size = os.fstat(handle).st_size - start
+    parts = []
+    while size > 0 and (part := os.pread(handle, size, start)):
+        parts.append(part)
+        start, size = start + len(part), size - len(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-def _is_locked(place: Path) -> bool:
-    handle = os.open(place, os.O_RDONLY | os.O_CLOEXEC)
+def _write_all(handle: int, content: bytes) -> None:
+    """Write all of `content`: where a disk takes only a part, the next write says why."""
+    left = memoryview(content)
+    while left:
+        written = os.write(handle, left)
+        if not written:
+            raise OSError(errno.EIO, "nothing was written")
+        left = left[written:]
+
+
+def _is_named(path: Path, found: os.stat_result) -> bool:
     try:
-        return not _try(handle, fcntl.LOCK_SH)
-    finally:
-        os.close(handle)
-
-
-@contextmanager
-def driving(folder: Path, *, clock: Clock) -> Iterator[None]:
-    """Hold a run's folder for the process that drives its kernel, from before its start until it is sealed.
-
-    Raises RunBusy when another process does.
-    """
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        _lock(handle, folder, clock)
-        yield
-    finally:
-        os.close(handle)
-
-
-def _lock(handle: int, path: Path, clock: Clock) -> None:
-    # Somebody asking `is_held` holds it for a moment; that is not yet another executor.
-    for _ in range(5):
-        if _try(handle, fcntl.LOCK_EX):
-            return
-        clock.sleep_until(clock.now() + timedelta(milliseconds=40))
-    name = path.name if path.is_dir() else path.parent.name
-    raise RunBusy(f"the run {name} is being executed by another process; see it with: runbook status {name}")
-
-
-def _try(handle: int, kind: int) -> bool:
-    try:
-        fcntl.flock(handle, kind | fcntl.LOCK_NB)
+        return os.path.samestat(path.stat(), found)
     except OSError:
         return False
-    return True
 
 
-def _with_ends(records: list[Record]) -> list[tuple[Record, int]]:
-    ends = accumulate(len(record.line()) for record in records)
-    return list(zip(records, ends, strict=True))
-
-
-def _keep_aside(path: Path, torn: bytes, *, seq: int) -> None:
-    aside = path.with_name(f"{path.name}.torn-{seq}")
-    handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
+def _keep_aside(aside: Path, torn: bytes) -> None:
+    """Add torn bytes to a file of their own, unless a process that died right after has done so already."""
+    handle = os.open(aside, _OPEN, 0o640)
     try:
-        os.write(handle, torn)
+        if not _read(handle, 0).endswith(torn):
+            _write_all(handle, torn)
         os.fsync(handle)
     finally:
         os.close(handle)
+    _sync_folder(aside.parent)
 
 
 def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    """Put a folder's entries on disk, where we may open it and its file system has such a call."""
     try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.EACCES):
+            raise

@@ -3,16 +3,21 @@
 A line is one JSON object with its keys in this order: seq, at, kind, title, key, data, prev, hash.
 `hash` is the SHA-256 of the line's own bytes up to (not including) `,"hash":`, closed with `}`;
 `prev` is the hash of the line before, 64 zeros for the first. So a chain can be checked with
-`sed`, `sha256sum` and nothing of ours.
+`sed`, `sha256sum` and nothing of ours. The bytes are bound, not what they mean: another spelling of the
+same JSON is another line.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn, get_args
+
+import orjson
+from pydantic_core import to_json
 
 from runbook.errors import JournalCorrupt
 
@@ -35,10 +40,24 @@ Kind = Literal[
     "ended",  # how the process that drove the notebook saw it end
 ]
 
-_FIELDS = ("seq", "at", "kind", "title", "key", "data", "prev", "hash")
+_FIELDS = {
+    "seq": int,
+    "at": str,
+    "kind": str,
+    "title": str,
+    "key": str,
+    "data": dict,
+    "prev": str,
+    "hash": str,
+}
+_NAMES, _TYPES = tuple(_FIELDS), tuple(_FIELDS.values())
+_KINDS = frozenset(get_args(Kind))
+_SEAL = re.compile(rb',"hash":"([0-9a-f]{64})"}')
+_SEAL_BYTES = 75
+_WHAT_NOW = "do not go on with this run: keep its folder as evidence, compare it with a copy, open a new run"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Record:
     """One line: `at` is RFC 3339 UTC, `key` identifies a step's work, `data` is JSON."""
 
@@ -54,52 +73,95 @@ class Record:
     @classmethod
     def make(
         cls, *, seq: int, at: str, kind: Kind, title: str, key: str, data: dict[str, Any], prev: str
-    ) -> Record:
-        """Return the record with its hash; `data` that JSON cannot hold raises ValueError or TypeError."""
-        body = _body(seq, at, kind, title, key, data, prev)
-        return cls(seq, at, kind, title, key, data, prev, _sha256(body))
+    ) -> tuple[Record, bytes]:
+        """Return a record and the bytes of its line, newline included.
 
-    def line(self) -> bytes:
-        """Return the bytes of this line, newline included."""
-        body = _body(self.seq, self.at, self.kind, self.title, self.key, self.data, self.prev)
-        return body[:-1] + b',"hash":"' + self.hash.encode() + b'"}\n'
+        `data` that JSON cannot hold (NaN, a set, a time) raises ValueError or TypeError.
+        """
+        fields = {"seq": seq, "at": at, "kind": kind, "title": title, "key": key, "data": data, "prev": prev}
+        body = _json(fields)
+        hashed = hashlib.sha256(body).hexdigest()
+        line = b"".join((memoryview(body)[:-1], b',"hash":"', hashed.encode(), b'"}\n'))
+        return cls(seq, at, kind, title, key, data, prev, hashed), line
 
     @classmethod
     def parse(cls, line: bytes, *, where: str) -> Record:
-        """Read a line back; whatever is not exactly such a line raises JournalCorrupt naming `where`."""
-        try:
-            fields = json.loads(line)
-        except ValueError as error:
-            raise JournalCorrupt(f"{where}: not a line of JSON ({error})") from error
-        if not isinstance(fields, dict) or tuple(fields) != _FIELDS:
-            raise JournalCorrupt(f"{where}: expected the keys {', '.join(_FIELDS)} in this order")
-        record = cls(**fields)
-        if record.line().rstrip(b"\n") != line.rstrip(b"\n"):
-            raise JournalCorrupt(f"{where}: the line is not in the form it was written in")
-        return record
+        """Read a line back, given without its newline.
+
+        Raises JournalCorrupt naming `where` when a byte of it is not as it was written, or when it is of
+        a kind that this version does not know.
+        """
+        seal = _SEAL.fullmatch(line, max(0, len(line) - _SEAL_BYTES))
+        if seal is None:
+            raise damaged(where, "it does not end in its hash, as a whole line does")
+        content = hashlib.sha256(memoryview(line)[:-_SEAL_BYTES])
+        content.update(b"}")
+        if content.hexdigest().encode() != seal[1]:
+            raise damaged(where, "its content does not match its hash")
+        return cls(**_fields(line, where=where))
 
 
-def _body(seq: int, at: str, kind: str, title: str, key: str, data: dict[str, Any], prev: str) -> bytes:
-    fields = {"seq": seq, "at": at, "kind": kind, "title": title, "key": key, "data": data, "prev": prev}
-    text = json.dumps(fields, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+def damaged(where: str, what: str) -> JournalCorrupt:
+    """Return the error that says what is wrong with the line at `where`, and what to do about it."""
+    return JournalCorrupt(f"{where}: {what}; {_WHAT_NOW}")
+
+
+def _fields(line: bytes, *, where: str) -> dict[str, Any]:
+    """Return the fields of a line that is as it was written: what is wrong now is the hand that wrote it."""
+    try:
+        fields = _DECODER.decode(line.decode())
+    except (ValueError, RecursionError) as error:
+        raise damaged(where, f"it is no JSON ({error})") from error
+    if not isinstance(fields, dict) or tuple(fields) != _NAMES:
+        raise damaged(where, f"its keys are not {', '.join(_NAMES)}, in this order")
+    if tuple(map(type, fields.values())) != _TYPES:
+        wrong = [name for name, kind in _FIELDS.items() if type(fields[name]) is not kind]
+        raise damaged(where, f"its {wrong[0]} is no {_FIELDS[wrong[0]].__name__}")
+    if fields["kind"] not in _KINDS:
+        raise JournalCorrupt(
+            f"{where}: a line of the kind {fields['kind']!r}, which this version does not know; it knows "
+            f"{', '.join(sorted(_KINDS))}. Read it with the version that wrote it: the line 'opened' names it"
+        )
+    return fields
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"JSON has no {name}")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
+
+
+def _json(value: dict[str, Any]) -> bytes:
+    """Return compact JSON in UTF-8; NaN and infinity raise ValueError, other types TypeError.
+
+    orjson is the fastest by far, but writes NaN as null: where a null stands, pydantic's writer tells.
+    What neither can write (a number over 64 bits, a lone surrogate), the standard library can.
+    """
+    options = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
+    try:
+        text = orjson.dumps(value, option=options | orjson.OPT_PASSTHROUGH_SUBCLASS)
+        told = to_json(value, inf_nan_mode="constants") if b"null" in text else b""
+        if b"NaN" not in told and b"Infinity" not in told:
+            return text
+    except (TypeError, ValueError):
+        pass
+    plain = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     # A lone surrogate (a file name that is no UTF-8) becomes the escape that JSON has for it.
-    return text.encode("utf-8", errors="backslashreplace")
+    return plain.encode("utf-8", errors="backslashreplace")
 
 
-def _sha256(body: bytes) -> str:
-    return hashlib.sha256(body).hexdigest()
+def verify_chain(records: Iterable[Record], *, where: str, after: Record | None = None) -> None:
+    """Raise JournalCorrupt at the first record that does not follow from the one before.
 
-
-def verify_chain(records: Iterable[Record], *, where: str) -> None:
-    """Raise JournalCorrupt at the first line that does not follow from the one before."""
-    prev = GENESIS
-    for expected_seq, record in enumerate(records, start=1):
-        place = f"{where}:{expected_seq}"
-        if record.seq != expected_seq:
-            raise JournalCorrupt(f"{place}: line {record.seq} stands where line {expected_seq} belongs")
+    `after` is the record before the first, None at the beginning of a journal. Whether a record is what
+    its hash says was seen when its line was parsed.
+    """
+    seq, prev = (after.seq, after.hash) if after else (0, GENESIS)
+    for record in records:
+        seq += 1
+        if record.seq != seq:
+            raise damaged(f"{where}:{seq}", f"line {record.seq} stands where line {seq} belongs")
         if record.prev != prev:
-            raise JournalCorrupt(f"{place}: does not follow from the line before it")
-        body = _body(record.seq, record.at, record.kind, record.title, record.key, record.data, record.prev)
-        if _sha256(body) != record.hash:
-            raise JournalCorrupt(f"{place}: its content does not match its hash")
+            raise damaged(f"{where}:{seq}", "it does not follow from the line before it")
         prev = record.hash
