@@ -9,8 +9,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from runbook import catalogue, surroundings
 from runbook.clock import WallClock
@@ -18,8 +19,9 @@ from runbook.engine import Ending, Order, execute
 from runbook.errors import JournalError, ReplayMismatch, RunBusy, exit_code_of
 from runbook.files import write_atomically
 from runbook.journal import FileJournal, driving, read_journal
+from runbook.masking import masked
 from runbook.opening import JOURNAL, Beginning, begin_run, make_folder, run_folder
-from runbook.plan import Secrets, load_environment
+from runbook.plan import Secrets, known_secrets
 from runbook.report import write_index
 from runbook.sealing import seal
 from runbook.summary import Summary
@@ -55,7 +57,7 @@ class Driver:
             begin_run(self.root, begin, clock=WallClock()).close()
             ending = self._execute(begin, folder / NOTEBOOK, replay=False)
             with _signals_deferred():
-                self._close_record(folder, ending, begin)
+                self._close_record(folder, ending)
                 summary = seal(folder)
                 write_index(folder.parent)
         return summary
@@ -77,33 +79,36 @@ class Driver:
         return summary
 
     def _execute(self, begin: Beginning, output: Path, *, replay: bool) -> Ending:
-        folder = run_folder(self.root, begin.run_id)
+        secrets, evidence = known_secrets(self.root), run_folder(self.root, begin.run_id) / "evidence"
+        evidence.mkdir(mode=0o755, exist_ok=True)
+        with tempfile.TemporaryFile() as log:  # it has no name: what is not yet masked cannot be left behind
+            order = self._order(begin, output, log, secrets, replay=replay)
+            try:
+                return execute(order)
+            except OSError as error:
+                return Ending("raised", f"the notebook could not be executed or written: {error}")
+            finally:
+                _keep_log(log, evidence / "kernel.log", secrets)
+
+    def _order(
+        self, begin: Beginning, output: Path, log: BinaryIO, secrets: Secrets, *, replay: bool
+    ) -> Order:
         own = {"environment": begin.environment, "run_id": begin.run_id, "mode": begin.mode}
-        environment = surroundings.kernel_environment(root=self.root, outputs=folder.parent, replay=replay)
-        secrets = Secrets(load_environment(self.root, begin.environment))
-        (folder / "evidence").mkdir(mode=0o755, exist_ok=True)
-        log = folder / "evidence" / "kernel.log"
-        order = Order(
+        outputs = run_folder(self.root, begin.run_id).parent
+        return Order(
             source=catalogue.find(self.root, begin.runbook).path,
             output=output,
             parameters={**own, **begin.params},
             cwd=self.root,
-            environment=environment,
+            environment=surroundings.kernel_environment(root=self.root, outputs=outputs, replay=replay),
             hear=self.hear,
             log=log,
-            mask=secrets.mask,
+            mask=partial(masked, secrets),
             timeout_s=self.timeout_s,
         )
-        try:
-            return execute(order)
-        except OSError as error:
-            return Ending("raised", f"the notebook could not be executed or written: {error}")
-        finally:
-            _keep_log(log, secrets)
 
-    def _close_record(self, folder: Path, ending: Ending, begin: Beginning) -> None:
+    def _close_record(self, folder: Path, ending: Ending) -> None:
         """Put on record how the kernel ended; the kernel's own lines stay the truth about the steps."""
-        mask = Secrets(load_environment(self.root, begin.environment)).mask
         _await_scratch(folder)
         began = time.monotonic()
         with suppress(OSError):  # a first time, to know how long it takes; the second one tells what is wrong
@@ -112,7 +117,7 @@ class Driver:
         data = {
             "how": ending.how,
             "error": ending.error,
-            "message": printable(mask(ending.message)),
+            "message": printable(ending.message),
             "times": {name: round(seconds, 3) for name, seconds in times.items()},
             "exit_code": 0 if ending.how == "completed" else exit_code_of(ending.error),
         }
@@ -155,13 +160,13 @@ def _destroyed(scratch: Path, receipt: Path) -> bool:
     return not scratch.exists() and receipt.exists() and scratch.name in receipt.read_text(encoding="utf-8")
 
 
-def _keep_log(log: Path, secrets: Secrets) -> None:
+def _keep_log(log: BinaryIO, path: Path, secrets: Secrets) -> None:
     """Keep what the kernel's process said, masked, if it said anything."""
-    said = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
-    said = said.replace(SHUTDOWN_NOISE, "")
-    log.unlink(missing_ok=True)
+    log.seek(0)
+    said = log.read().decode(errors="replace").replace(SHUTDOWN_NOISE, "")
+    path.unlink(missing_ok=True)
     if said.strip():
-        write_atomically(log, secrets.mask(said))
+        write_atomically(path, masked(secrets, said))
 
 
 def _when_free(path: Path) -> FileJournal:

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 import nbformat
 from jupyter_client.manager import AsyncKernelManager
@@ -55,8 +55,8 @@ class Order:
     """What to execute: `source` with `parameters`, in `cwd`, into `output`.
 
     `hear` gets each progress state and step line as the kernel shows it: (media type, data).
-    `mask` is applied to the notebook's text before it is written. `timeout_s` bounds each cell. What the
-    kernel's process itself says (a crash, say) goes to `log`.
+    `mask` is applied to what the kernel says as soon as it is heard, and to the notebook as it is written.
+    `timeout_s` bounds each cell. What the kernel's process itself says (a crash, say) goes to `log`.
     """
 
     source: Path
@@ -64,9 +64,9 @@ class Order:
     parameters: Mapping[str, Any]
     cwd: Path
     environment: Mapping[str, str]
-    log: Path
+    log: BinaryIO
     hear: Callable[[str, Any], None] = lambda _kind, _data: None
-    mask: Callable[[str], str] = lambda text: text
+    mask: Callable[[Any], Any] = lambda data: data
     timeout_s: float | None = None
 
 
@@ -89,7 +89,7 @@ def execute(order: Order) -> Ending:
     total = time.monotonic() - began
     starting = (manager.first_cell_at or time.monotonic()) - began
     times = {"kernel start": starting, "kernel run": total - starting}
-    return replace(ending, times=times)
+    return replace(ending, message=order.mask(ending.message), times=times)
 
 
 def interrupt_running() -> None:
@@ -103,8 +103,8 @@ def _drive(manager: _Manager, order: Order) -> Ending:
     _running.add(client)
     before = _on_signals(lambda *_: interrupt_running())
     try:
-        with order.log.open("ab") as log:
-            client.execute(cwd=str(order.cwd), env=dict(order.environment), stdout=log, stderr=log)
+        cwd, env = str(order.cwd), dict(order.environment)
+        client.execute(cwd=cwd, env=env, stdout=order.log, stderr=order.log)
     except CellTimeoutError:
         return Ending("timed out", f"a cell took longer than {order.timeout_s:g} s and was stopped")
     except DeadKernelError:
@@ -142,7 +142,7 @@ class _Client(PapermillNotebookClient):
             startup_timeout=60,
             raise_on_iopub_timeout=True,
         )
-        self._hear = order.hear
+        self._hear, self._mask = order.hear, order.mask
         self.interrupts = 0
 
     def papermill_execute_cells(self) -> None:
@@ -162,6 +162,7 @@ class _Client(PapermillNotebookClient):
                 self.nb_man.cell_complete(cell, index)
 
     def process_message(self, msg: Any, *args: Any, **kwargs: Any) -> Any:
+        msg["content"] = self._mask(msg["content"])
         data = msg["content"].get("data", {}) if msg["msg_type"].endswith("display_data") else {}
         for kind in (PROGRESS_TYPE, STEP_TYPE):
             if kind in data:
@@ -211,8 +212,8 @@ class _Manager(NotebookExecutionManager):
         self._write()
 
     def _write(self) -> None:
-        text = nbformat.writes(_without_progress(self.nb))
-        write_atomically(self._order.output, self._order.mask(text) + "\n")
+        shown = nbformat.from_dict(self._order.mask(_without_progress(self.nb)))
+        write_atomically(self._order.output, nbformat.writes(shown) + "\n")
         self._saved_at = time.monotonic()
 
 

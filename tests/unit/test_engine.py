@@ -3,12 +3,16 @@
 import os
 import resource
 import signal
+import tempfile
+from functools import partial
 from pathlib import Path
 
 import nbformat
 import pytest
 
 from runbook.engine import Order, execute
+from runbook.masking import masked
+from runbook.plan import Secrets
 from runbook.showing import STEP_TYPE
 from tests.notebooks import statuses, write_notebook
 
@@ -25,16 +29,17 @@ def executed(tmp_path):
         source = write_notebook(tmp_path / "in.ipynb", *sources)
         output = tmp_path / "out.ipynb"
         environment = dict(os.environ)
-        order = Order(
-            source=source,
-            output=output,
-            parameters={"x": 5},
-            cwd=tmp_path,
-            environment=environment,
-            log=tmp_path / "kernel.log",
-            **options,
-        )
-        return execute(order), output
+        with tempfile.TemporaryFile() as log:
+            order = Order(
+                source=source,
+                output=output,
+                parameters={"x": 5},
+                cwd=tmp_path,
+                environment=environment,
+                log=log,
+                **options,
+            )
+            return execute(order), output
 
     return run
 
@@ -95,8 +100,16 @@ def test_a_full_disk_leaves_the_notebook_before_whole(executed, tmp_path):
     assert kept == old or nbformat.reads(kept, as_version=4)
 
 
-def test_what_is_masked_is_not_in_the_notebook(executed):
-    """The mask sees the whole text before anything is written."""
-    _, output = executed("'hunter2hunter2'", mask=lambda text: text.replace("hunter2hunter2", "[SECRET]"))
-    assert "hunter2" not in output.read_text()
-    assert "[SECRET]" in output.read_text()
+def test_what_is_masked_is_neither_heard_nor_in_the_notebook(executed):
+    """The mask sees what the kernel says before anybody hears it, and the notebook before it is written."""
+    secrets = Secrets(["SECRET"], environ={"SECRET": "hunter2hunter2"})
+    heard = []
+    ending, output = executed(
+        SHOW.replace("'x'", "'hunter2hunter2'"),
+        "raise ValueError('hunter2hunter2')",
+        hear=lambda *message: heard.append(message),
+        mask=partial(masked, secrets),
+    )
+    assert heard
+    assert "hunter2" not in repr(heard) + repr(ending) + output.read_text()
+    assert output.read_text().count("[SECRET]") > 3

@@ -3,7 +3,14 @@
 from runbook.plan.environment import Database, Environment, Postgres
 from runbook.plan.gates import BreakGlass, Freeze, Gates, Person
 from runbook.plan.invariants import Freshness, Invariant
-from runbook.plan.loading import environments, load_environment, load_plan, load_scenarios, project_root
+from runbook.plan.loading import (
+    environments,
+    known_secrets,
+    load_environment,
+    load_plan,
+    load_scenarios,
+    project_root,
+)
 from runbook.plan.organisation import SignatureRule
 from runbook.plan.rollout import RolloutPlan
 from runbook.plan.scenarios import Expected, Scenario, Scenarios
@@ -18,14 +25,15 @@ __all__ = [
     "Freshness",
     "Gates",
     "Invariant",
-    "Postgres",
     "Person",
+    "Postgres",
     "RolloutPlan",
     "Scenario",
     "Scenarios",
     "Secrets",
     "SignatureRule",
     "environments",
+    "known_secrets",
     "load_environment",
     "load_plan",
     "load_scenarios",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -13,11 +15,14 @@ from runbook.plan.judging import Params, judge
 from runbook.plan.reading import read_document
 from runbook.plan.rollout import RolloutPlan
 from runbook.plan.scenarios import Scenarios
+from runbook.plan.secrecy import texts_in
+from runbook.plan.secrets import Secrets
 from runbook.plan.words import unknown_names
 
 ROOT_VARIABLE: Final = "RUNBOOK_ROOT"
 PLAN_FILE: Final = "params/plan.yaml"
 SCENARIOS_FILE: Final = "params/sandbox/scenarios.yaml"
+_VARIABLE_NAME: Final = re.compile(r"[A-Z][A-Z0-9_]*")
 _ENVIRONMENT_NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
 
 M = TypeVar("M", bound=Params)
@@ -79,6 +84,26 @@ def load_environment(root: Path, name: str) -> Environment:
     if environment is None or problems:
         raise ParamsError(document.in_order(problems))
     return environment
+
+
+def known_secrets(root: Path) -> Secrets:
+    """Return the secrets of every environment of the project: what is masked wherever this process shows.
+
+    Never raises for what is wrong in a file: the message that says so is masked with what can be read.
+    """
+    names: list[str] = []
+    for name in environments(root):
+        file = f"params/{name}/environment.yaml"
+        with suppress(OSError):
+            names += _variables(read_document(root / file, file=file).data)
+    return Secrets(name for name in names if _VARIABLE_NAME.fullmatch(name))
+
+
+def _variables(data: object) -> Iterator[str]:
+    """Return the names of variables that an environment's file gives, whatever else is in it."""
+    if isinstance(data, dict):
+        for key, item in data.items():
+            yield from texts_in(item) if key in ("secret_variables", "dsn_variable") else _variables(item)
 
 
 def load_scenarios(root: Path) -> Scenarios:

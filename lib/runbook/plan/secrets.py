@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-import base64
-import html
-import json
 import os
 import re
-from collections.abc import Iterator, Mapping
-from typing import Final
-from urllib.parse import quote, quote_plus, unquote
+from collections.abc import Iterable, Mapping
 
 from runbook.errors import InputError
 from runbook.plan.environment import Environment
-
-MASKED_FROM_CHARACTERS: Final = 8
-_LONG_LINE: Final = 16
+from runbook.plan.forms import MASKED_FROM_CHARACTERS, cut_short, families_of, plain_parts
+from runbook.plan.secrecy import texts_in
 
 
 class Secrets:
     """The values of the named secret variables: handed out by name, masked in text, never shown."""
 
-    def __init__(self, environment: Environment, *, environ: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, environment: Environment | Iterable[str], *, environ: Mapping[str, str] | None = None
+    ) -> None:
         """Read the variables that the environment names, once, from `environ` or the process's own."""
         source = os.environ if environ is None else environ
-        self._names = environment.secret_names
+        named = environment.secret_names if isinstance(environment, Environment) else environment
+        self._names = tuple(dict.fromkeys(named))
         self._values = {name: source[name] for name in self._names if source.get(name)}
-        self._forms = _forms_of(self._values)
+        self._families = families_of(self._values)
+        self._name_of = {form: family.name for family in reversed(self._families) for form in family.forms}
+        self._plains = [(plain, name) for name, value in self._values.items() for plain in plain_parts(value)]
 
     def value(self, name: str) -> str:
         """Return the value of a named variable; InputError when it is not one of ours, or is not set."""
@@ -45,23 +44,54 @@ class Secrets:
         """Whether the named variable is set."""
         return name in self._values
 
+    def __bool__(self) -> bool:
+        """Whether there is anything to mask."""
+        return bool(self._families)
+
     @property
     def unmasked(self) -> tuple[str, ...]:
         """Return the variables that are set but too short to be masked without harm to ordinary text."""
         return tuple(name for name, value in self._values.items() if len(value) < MASKED_FROM_CHARACTERS)
 
     def mask(self, text: str) -> str:
-        """Return `text` with every secret as `[NAME]`, also where it is base64, URL, JSON or HTML encoded."""
-        present = [form for form in self._forms if form in text]
-        if not present:
-            return text
-        pattern = "|".join(map(re.escape, present))
-        return re.sub(pattern, lambda match: f"[{self._forms[match[0]]}]", text)
+        """Return `text` with every secret as `[NAME]`, also where it is encoded, escaped or cut short."""
+        masked, end = [], 0
+        for start, stop, name in self._spans(text):
+            masked += [text[end:start], f"[{name}]"]
+            end = stop
+        return "".join([*masked, text[end:]]) if masked else text
 
-    def found_in(self, text: str) -> list[str]:
-        """Return the names of the secrets that stand in `text`, in the order they were named."""
-        found = {name for form, name in self._forms.items() if form in text}
+    def found_in(self, data: object) -> list[str]:
+        """Return the names of the secrets that stand in `data`, text or plain data, in the order named."""
+        found = {name for text in texts_in(data) for _, _, name in self._whole(text)}
         return [name for name in self._names if name in found]
+
+    def held_from(self, text: str) -> int:
+        """Return where in `text` a secret begins that may go on after its end; its length when none does."""
+        begins = min((_begun(text, form) for form in self._name_of), default=len(text))
+        inside = (start for start, stop, _ in self._spans(text) if start < begins < stop)
+        return next(inside, begins)
+
+    def _spans(self, text: str) -> list[tuple[int, int, str]]:
+        """Return where secrets stand in `text`: start, end, name, in order, none over another."""
+        spans = self._whole(text)
+        for plain, name in self._plains if "..." in text or "…" in text else ():
+            spans += [(start, stop, name) for start, stop in cut_short(text, plain)]
+        apart: list[tuple[int, int, str]] = []
+        for span in sorted(spans, key=lambda span: (span[0], -span[1])):
+            if not apart or span[0] >= apart[-1][1]:
+                apart.append(span)
+            elif span[1] > apart[-1][1]:
+                apart[-1] = (apart[-1][0], span[1], apart[-1][2])
+        return apart
+
+    def _whole(self, text: str) -> list[tuple[int, int, str]]:
+        present = [form for family in self._families for form in family.found_in(text)]
+        return [
+            (match.start(), match.end(), self._name_of[form])
+            for form in present
+            for match in re.finditer(re.escape(form), text)
+        ]
 
     def __repr__(self) -> str:
         marks = (f"{name} ({'set' if name in self._values else 'not set'})" for name in self._names)
@@ -71,47 +101,11 @@ class Secrets:
         raise TypeError("secrets are not copied or written anywhere")
 
 
-def _forms_of(values: Mapping[str, str]) -> dict[str, str]:
-    """Return every form of every secret with its name, the longest first: a whole goes before its parts."""
-    forms: dict[str, str] = {}
-    for name, value in values.items():
-        for plain in _plain_parts(value):
-            for form in _encoded(plain):
-                if len(form) >= MASKED_FROM_CHARACTERS:
-                    forms.setdefault(form, name)
-    return dict(sorted(forms.items(), key=lambda item: -len(item[0])))
-
-
-def _plain_parts(value: str) -> Iterator[str]:
-    """Return the value, trimmed too, the long lines of a key, and the password inside a DSN."""
-    parts = [value, value.strip()]
-    lines = (line.strip() for line in value.splitlines())
-    parts += [line for line in lines if len(line) >= _LONG_LINE and not line.startswith("-----")]
-    if found := re.search(r"://[^/@:\s]*:([^@\s]+)@", value):
-        parts += [found[1], unquote(found[1])]
-    if found := re.search(r"password\s*=\s*('(?:[^'\\]|\\.)*'|\S+)", value):
-        parts.append(re.sub(r"\\(.)", r"\1", found[1].strip("'")))
-    return (part for part in dict.fromkeys(parts) if len(part) >= MASKED_FROM_CHARACTERS)
-
-
-def _encoded(plain: str) -> Iterator[str]:
-    yield plain
-    for form in (quote(plain, safe=""), quote(plain), quote_plus(plain)):
-        yield form
-        yield re.sub("%[0-9A-F]{2}", lambda match: match[0].lower(), form)
-    for ascii_only in (True, False):
-        yield json.dumps(plain, ensure_ascii=ascii_only)[1:-1]
-    yield html.escape(plain)
-    yield html.escape(plain, quote=False)
-    yield from _base64_forms(plain.encode())
-
-
-def _base64_forms(raw: bytes) -> Iterator[str]:
-    """Return base64 of the secret alone, and what stays the same inside a longer text (`user:secret`)."""
-    yield base64.b64encode(raw).decode()
-    yield base64.urlsafe_b64encode(raw).decode()
-    for before in range(3):
-        whole = base64.b64encode(b"\0" * before + raw).decode()
-        core = whole[-(-before * 8 // 6) : (before + len(raw)) * 8 // 6]
-        yield core
-        yield core.replace("+", "-").replace("/", "_")
+def _begun(text: str, form: str) -> int:
+    """Return where the longest end of `text` begins that `form` could begin with, but not all of it."""
+    start = text.find(form[0], max(0, len(text) - len(form) + 1))
+    while start >= 0:
+        if form.startswith(text[start:]):
+            return start
+        start = text.find(form[0], start + 1)
+    return len(text)
