@@ -18,6 +18,7 @@ from pathlib import Path
 from runbook.clock import Clock
 from runbook.errors import JournalError, RunBusy
 
+LOCKS = Path("/proc/locks")
 TRIES = 5
 PAUSE = timedelta(milliseconds=40)
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -88,7 +89,7 @@ def _holder(handle: int) -> str:
     """Return who holds the lock in words; only that it is another process where nothing more can be known."""
     for pid in _lockers(handle):
         if pid == os.getpid():
-            return f"this very process (pid {pid}): go on with the run that is open here"
+            return f"this very process (pid {pid})"
         if known := _process(pid):
             return f"another process ({known})"
     return "another process"
@@ -98,7 +99,7 @@ def _lockers(handle: int) -> list[int]:
     """Return the processes that Linux names as holders of an exclusive lock on what `handle` has open."""
     lines: list[str] = []
     with suppress(OSError):
-        lines = Path("/proc/locks").read_text(encoding="ascii").splitlines()
+        lines = LOCKS.read_text(encoding="ascii").splitlines()
     ours = os.fstat(handle)
     found = []
     for words in map(str.split, lines):  # 7: FLOCK ADVISORY WRITE 1234 fe:00:262190 0 EOF
@@ -144,6 +145,6 @@ def _program(words: list[str]) -> str:
             return f"{program} -m {word}"
         if word == "-c":
             break
-        if word and not word.startswith("-"):
+        if word and not word.startswith("-") and before not in ("-X", "-W"):
             return Path(word).name
     return program

@@ -17,16 +17,6 @@ from runbook.journal import FileJournal, is_held, read_journal
 START = datetime(2026, 1, 1, 2, tzinfo=UTC)
 
 
-@pytest.fixture
-def clock():
-    return VirtualClock(START)
-
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "journal.jsonl"
-
-
 def test_lines_written_are_lines_read(path, clock):
     """What was appended is there for another reader at once, in order, chained."""
     journal = FileJournal.open(path, clock=clock)
