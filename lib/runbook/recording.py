@@ -19,6 +19,7 @@ from runbook.clock import Clock
 from runbook.errors import InputError, JournalError, StepFailed
 from runbook.files import write_atomically
 from runbook.journal import FileJournal, Kind, Record, digest, read_journal
+from runbook.masking import masked_file
 from runbook.outline import Outline, read_outline
 from runbook.plan import Environment, RolloutPlan, Secrets
 from runbook.step import Step
@@ -44,14 +45,16 @@ class Place:
             return self.secrets.mask(data)
         if isinstance(data, list):
             return [self.masked(item) for item in data]
-        return {key: self.masked(item) for key, item in data.items()} if isinstance(data, dict) else data
+        if isinstance(data, dict):
+            return {self.secrets.mask(key): self.masked(item) for key, item in data.items()}
+        return data
 
     def keep_evidence(self, name: str, content: bytes) -> None:
-        """Keep a file under evidence/, masked."""
+        """Keep a file under evidence/, masked; StepFailed when a secret in it cannot be."""
         folder = self.folder / "evidence"
         folder.mkdir(mode=0o755, exist_ok=True)
-        text = content.decode("utf-8", errors="surrogateescape")
-        write_atomically(folder / name, self.secrets.mask(text).encode("utf-8", errors="surrogateescape"))
+        clean = masked_file(self.secrets, content, name=name)
+        write_atomically(folder / self.secrets.mask(name), clean)
 
     def outline(self) -> Outline:
         """Return the steps of the notebook as it is now."""
@@ -106,7 +109,8 @@ class Recorder:
         names = self.place.secrets.found_in(json.dumps([title, data], ensure_ascii=False))
         if names:
             raise StepFailed(
-                f"“{title}”: {kind} would hold the value of {', '.join(names)}; it is not recorded"
+                f"“{self.place.masked(title)}”: {kind} would hold the value of {', '.join(names)}; "
+                "it is not recorded"
             )
         return self._journal.append(kind, title, key=key, data=data)
 
