@@ -13,14 +13,15 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from threading import RLock
 from typing import Any, Self
 
 from runbook.clock import Clock, utc_text
 from runbook.errors import JournalCorrupt, JournalError
-from runbook.journal.lock import hold
+from runbook.journal.lock import Held, hold
 from runbook.journal.record import GENESIS, Kind, Record, damaged, verify_chain
 
-_OPEN = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+_OPEN = os.O_RDWR | os.O_CREAT | os.O_APPEND
 
 
 def read_journal(path: Path) -> list[Record]:
@@ -83,10 +84,11 @@ def _refuse_changed_end(torn: bytes, *, where: str) -> None:
 class FileJournal:
     """An open journal that this process alone may append to, until `close` or the process's death."""
 
-    def __init__(self, path: Path, handle: int, lines: list[tuple[Record, int]], clock: Clock) -> None:
+    def __init__(self, path: Path, held: Held, lines: list[tuple[Record, int]], clock: Clock) -> None:
         self.path = path
-        self._handle = handle
+        self._held = held
         self._clock = clock
+        self._turn = RLock()
         # Each record with the size of the file after it: one list, so that no interrupt comes between.
         self._lines = lines
         self._writing = False
@@ -99,35 +101,30 @@ class FileJournal:
         Raises RunBusy when another process holds it, JournalCorrupt when what is there is damaged,
         JournalError when it cannot be read, written or kept.
         """
+        held = hold(path, _OPEN, clock)
         try:
-            handle = os.open(path, _OPEN, 0o640)
-        except OSError as error:
-            raise JournalError(f"{path} cannot be opened: {error.strerror}") from error
-        try:
-            hold(handle, path, clock)
-            journal = cls._take_up(path, handle, clock)
-        except OSError as error:
-            os.close(handle)
-            raise JournalError(f"{path} cannot be taken up: {error.strerror}; nothing is lost") from error
-        except BaseException:
-            os.close(handle)
+            return cls._take_up(path, held, clock)
+        except BaseException as error:
+            held.release()
+            if isinstance(error, OSError):
+                said = f"{path} cannot be taken up: {error.strerror}; nothing is lost"
+                raise JournalError(said) from error
             raise
-        return journal
 
     @classmethod
-    def _take_up(cls, path: Path, handle: int, clock: Clock) -> Self:
+    def _take_up(cls, path: Path, held: Held, clock: Clock) -> Self:
         """Read what is there, make sure it is on disk, and put aside what a dying process left at its end."""
-        lines, torn = _parse(_read(handle, 0), where=path.name)
+        lines, torn = _parse(_read(held.handle, 0), where=path.name)
         aside = path.with_name(f"{path.name}.torn-{len(lines) + 1}")
         if torn:
             _keep_aside(aside, torn)
-            os.ftruncate(handle, lines[-1][1] if lines else 0)
+            os.ftruncate(held.handle, lines[-1][1] if lines else 0)
         # Whoever wrote the last line may have died before it was on disk; we are about to rely on it.
-        os.fsync(handle)
+        os.fsync(held.handle)
         _sync_folder(path.parent)
         if not lines:
             _sync_folder(path.parent.parent)
-        journal = cls(path, handle, lines, clock)
+        journal = cls(path, held, lines, clock)
         if aside.exists():  # also one whose note is missing: its process died before it could write it
             kept = aside.stat().st_size
             journal.append("note", f"{kept} torn bytes were kept aside", data={"torn_bytes": kept})
@@ -139,7 +136,7 @@ class FileJournal:
 
     def since(self, seq: int) -> Sequence[Record]:
         """Return the records after line `seq`, also one that an interrupt kept us from noticing."""
-        if not self._broken:
+        with self._turn:
             self._settle()
         return [record for record, _ in self._lines[seq:]]
 
@@ -154,18 +151,19 @@ class FileJournal:
         Raises JournalError when it cannot be written; the file is then as it was before, or the message
         says what is left of the line. JournalCorrupt when another hand has changed the file meanwhile.
         """
-        if not self._broken:
-            self._settle()
-            self._refuse_other_hands()
-        if self._broken:
-            raise JournalError(f"{self.path} takes no more lines: {self._broken}")
+        with self._turn:
+            return self._append(kind, title, key, data or {})
+
+    def _append(self, kind: Kind, title: str, key: str, data: dict[str, Any]) -> Record:
+        self._settle()
+        self._refuse_other_hands()
         record, line = Record.make(
             seq=len(self._lines) + 1,
             at=self._next_time(),
             kind=kind,
             title=title,
             key=key,
-            data=data or {},
+            data=data,
             prev=self.head,
         )
         self._writing = True
@@ -183,10 +181,7 @@ class FileJournal:
 
     def close(self) -> None:
         """Give the journal up; closing twice is fine."""
-        if self._handle >= 0:
-            os.close(self._handle)
-            self._handle = -1
-            self._broken = "it is closed"
+        self._held.release()
 
     def _next_time(self) -> str:
         # A clock that is set back must not make the record run backwards.
@@ -199,57 +194,69 @@ class FileJournal:
 
     def _refuse_other_hands(self) -> None:
         """Break off when the file is not what we left: what we added would be lost, or not verify."""
-        found = os.fstat(self._handle)
-        if found.st_nlink == 0 and not _is_named(self.path, found):
-            self._broken = "it was removed or replaced while this process wrote it"
-        elif found.st_size != self._size:
-            self._broken = f"another hand has changed it: {found.st_size} bytes, not the {self._size} written"
-            raise damaged(f"{self.path.name}:{len(self._lines) + 1}", self._broken)
+        if self._held.handle < 0:
+            self._broken = "it is closed"
+        if not self._broken:
+            found = self._look()
+            if found.st_nlink == 0 and not _is_named(self.path, found):
+                self._broken = "it was removed or replaced while this process wrote it"
+            elif found.st_size != self._size:
+                self._broken = f"another hand has changed it ({found.st_size} bytes, not {self._size})"
+                raise damaged(f"{self.path.name}:{len(self._lines) + 1}", self._broken)
+        if self._broken:
+            raise JournalError(f"{self.path} takes no more lines: {self._broken}")
+
+    def _look(self) -> os.stat_result:
+        try:
+            return os.fstat(self._held.handle)
+        except OSError as error:
+            raise JournalError(
+                f"{self.path} cannot be looked at: {error.strerror}; nothing is lost"
+            ) from error
 
     def _settle(self) -> None:
         """After an interrupt inside `append`: take in a line that is whole, take back half a one."""
-        if not self._writing:
+        if not self._writing or self._broken or self._held.handle < 0:
             return
         try:
             last = self._lines[-1] if self._lines else None
-            lines, half = _parse(_read(self._handle, self._size), where=self.path.name, after=last)
+            lines, half = _parse(_read(self._held.handle, self._size), where=self.path.name, after=last)
             if lines:
-                os.fsync(self._handle)
+                os.fsync(self._held.handle)
                 self._lines.extend(lines)
             if half:
-                os.ftruncate(self._handle, self._size)
+                os.ftruncate(self._held.handle, self._size)
         except OSError as error:
             self._broken = f"what an interrupt left in it could not be settled ({error.strerror})"
         self._writing = False
 
     def _write(self, line: bytes) -> None:
         try:
-            _write_all(self._handle, line)
+            _write_all(self._held.handle, line)
         except OSError as error:
-            left = self._take_back()
+            left = self._take_back("whoever opens the journal next keeps it aside")
             raise JournalError(
                 f"{self.path}: the line cannot be written ({error.strerror}); {left or 'nothing is lost'}. "
                 "Make room or mend the folder, then resume"
             ) from error
         try:
-            os.fsync(self._handle)
+            os.fsync(self._held.handle)
         except OSError as error:
             # After a failed fsync nobody knows what is on disk, and a second one would say "fine".
-            left = self._take_back()
+            left = self._take_back("whoever opens the journal next may find it there")
             self._broken = f"fsync failed ({error.strerror})"
             raise JournalError(
                 f"{self.path}: {self._broken}; {left or 'the line was taken back'}, "
                 "and nothing more is recorded. Look after the disk, then resume"
             ) from error
 
-    def _take_back(self) -> str:
-        """Take a line back; return what is left of it in words, nothing when it is gone."""
+    def _take_back(self, otherwise: str) -> str:
+        """Take a line back; return what is left of it and what follows from that, nothing when it is gone."""
         try:
-            os.ftruncate(self._handle, self._size)
+            os.ftruncate(self._held.handle, self._size)
         except OSError as error:
-            left = f"what was written of it could not be taken back ({error.strerror})"
-            self._broken = left
-            return f"{left}: whoever opens the journal next keeps it aside"
+            self._broken = f"what was written of it could not be taken back ({error.strerror})"
+            return f"{self._broken}: {otherwise}"
         return ""
 
 
@@ -282,7 +289,7 @@ def _is_named(path: Path, found: os.stat_result) -> bool:
 
 def _keep_aside(aside: Path, torn: bytes) -> None:
     """Add torn bytes to a file of their own, unless a process that died right after has done so already."""
-    handle = os.open(aside, _OPEN, 0o640)
+    handle = os.open(aside, _OPEN | os.O_CLOEXEC, 0o640)
     try:
         if not _read(handle, 0).endswith(torn):
             _write_all(handle, torn)

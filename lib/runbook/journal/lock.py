@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
+from weakref import WeakSet
 
 from runbook.clock import Clock
 from runbook.errors import JournalError, RunBusy
@@ -21,7 +22,6 @@ from runbook.errors import JournalError, RunBusy
 LOCKS = Path("/proc/locks")
 TRIES = 5
 PAUSE = timedelta(milliseconds=40)
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 def is_held(path: Path) -> bool:
@@ -40,28 +40,65 @@ def _is_locked(place: Path) -> bool:
         os.close(handle)
 
 
+class Held:
+    """A file or folder that this process alone has locked, until `release` or its death.
+
+    A child that is forked off does not inherit it: else it would keep the run locked when its parent dies.
+    """
+
+    def __init__(self, handle: int) -> None:
+        self.handle = handle
+        _all_held.add(self)
+
+    def release(self) -> None:
+        """Give it up; doing so twice is fine."""
+        if self.handle >= 0:
+            os.close(self.handle)
+            self.handle = -1
+
+
+_all_held: WeakSet[Held] = WeakSet()
+
+
+def _let_go_in_child() -> None:
+    for held in list(_all_held):
+        held.release()
+
+
+os.register_at_fork(after_in_child=_let_go_in_child)
+
+
 @contextmanager
 def driving(folder: Path, *, clock: Clock) -> Iterator[None]:
     """Hold a run's folder for the process that drives its kernel, from before its start until it is sealed.
 
     Raises RunBusy when another process does.
     """
+    held = hold(folder, os.O_RDONLY | os.O_DIRECTORY, clock)
     try:
-        handle = os.open(folder, _FOLDER)
-    except OSError as error:
-        raise JournalError(f"{folder} cannot be opened: {error.strerror}") from error
-    try:
-        hold(handle, folder, clock)
         yield
     finally:
-        os.close(handle)
+        held.release()
 
 
-def hold(handle: int, path: Path, clock: Clock) -> None:
-    """Lock what `handle` has open for this process alone, until the handle is closed.
+def hold(path: Path, flags: int, clock: Clock) -> Held:
+    """Open `path` and lock it for this process alone.
 
     Raises RunBusy naming the run and, where it can be known, who holds it.
     """
+    try:
+        held = Held(os.open(path, flags | os.O_CLOEXEC, 0o640))
+    except OSError as error:
+        raise JournalError(f"{path} cannot be opened: {error.strerror}") from error
+    try:
+        _lock(held.handle, path, clock)
+    except BaseException:
+        held.release()
+        raise
+    return held
+
+
+def _lock(handle: int, path: Path, clock: Clock) -> None:
     # Somebody asking `is_held` holds it for a moment; that is not yet another executor.
     for _ in range(TRIES):
         if _try(handle, fcntl.LOCK_EX, path):

@@ -1,9 +1,8 @@
-"""What a journal lives through: torn lines, full disks, folders nobody may write, kills, failing disks."""
+"""What a journal lives through: full and failing disks, forbidden folders, clocks set back, long lines."""
 
 import errno
 import os
 import shutil
-import signal
 import tempfile
 from datetime import timedelta
 from pathlib import Path
@@ -13,109 +12,9 @@ import pytest
 from runbook.clock import VirtualClock
 from runbook.errors import JournalError
 from runbook.journal import FileJournal, file, read_journal
+from tests.journals import asides, failing, partly, three_lines, titles, trouble
 
 NOBODY = 65534
-
-
-def titles(path):
-    return [record.title for record in read_journal(path)]
-
-
-def asides(path):
-    return {place.name: place.read_bytes() for place in path.parent.glob("*.torn-*")}
-
-
-def three_lines(path, clock):
-    """Write a journal of three lines and return their bytes."""
-    journal = FileJournal.open(path, clock=clock)
-    for word in ("first", "second", "thïrd"):
-        journal.append("note", word, data={"of": [1, "x"]})
-    journal.close()
-    return path.read_bytes().splitlines(keepends=True)
-
-
-def failing(monkeypatch, call, ending, *, after=0):
-    """Let `os.<call>` raise `ending` once, after it has succeeded `after` times."""
-    real, calls = getattr(os, call), []
-
-    def stand_in(*arguments):
-        calls.append(arguments)
-        if len(calls) == after + 1:
-            raise ending
-        return real(*arguments)
-
-    monkeypatch.setattr(os, call, stand_in)
-
-
-def trouble(number):
-    return OSError(number, os.strerror(number))
-
-
-# Torn lines
-
-
-def test_a_torn_last_line_of_every_length_is_kept_aside_and_noted(path, clock):
-    """However far a dying process came with a line: readers see what was before, the next writer goes on."""
-    *whole, last = three_lines(path, clock)
-    for length in range(1, len(last)):
-        torn = last[:length]
-        path.write_bytes(b"".join(whole) + torn)
-        assert titles(path) == ["first", "second"]
-        journal = FileJournal.open(path, clock=clock)
-        journal.append("note", "next")
-        journal.close()
-        assert titles(path) == ["first", "second", f"{length} torn bytes were kept aside", "next"]
-        assert asides(path) == {"journal.jsonl.torn-3": torn}
-        path.with_name("journal.jsonl.torn-3").unlink()
-
-
-def test_the_first_line_torn_leaves_an_empty_journal(path, clock):
-    """A run killed while its first line was written has begun nothing."""
-    first, *_ = three_lines(path, clock)
-    path.write_bytes(first[:20])
-    assert read_journal(path) == []
-    journal = FileJournal.open(path, clock=clock)
-    assert [record.data for record in journal.records] == [{"torn_bytes": 20}]
-    journal.close()
-
-
-def test_zeros_where_a_line_never_reached_the_disk_are_torn_bytes(path, clock):
-    """After a power failure a file may be longer than what was written to it."""
-    *whole, last = three_lines(path, clock)
-    path.write_bytes(b"".join(whole) + last[:40] + bytes(4096))
-    FileJournal.open(path, clock=clock).close()
-    assert asides(path) == {"journal.jsonl.torn-3": last[:40] + bytes(4096)}
-
-
-@pytest.mark.parametrize("call", ["ftruncate", "write", "fsync"])
-def test_a_process_that_dies_while_it_keeps_torn_bytes_aside_loses_none(path, clock, monkeypatch, call):
-    """Wherever it stops, the next one ends what it began: bytes kept once, the note written once."""
-    *whole, last = three_lines(path, clock)
-    path.write_bytes(b"".join(whole) + last[:40])
-
-    deaths = 0
-    while True:
-        with monkeypatch.context() as patched:
-            failing(patched, call, KeyboardInterrupt(), after=deaths)
-            try:
-                FileJournal.open(path, clock=clock).close()
-                break
-            except KeyboardInterrupt:
-                deaths += 1
-    assert deaths > 0
-    FileJournal.open(path, clock=clock).close()
-    assert titles(path) == ["first", "second", "40 torn bytes were kept aside"]
-    assert asides(path) == {"journal.jsonl.torn-3": last[:40]}
-
-
-def test_a_note_that_is_torn_itself_is_written_again(path, clock):
-    """Killed in the middle of noting torn bytes: both remains are kept, the note is there in the end."""
-    *whole, last = three_lines(path, clock)
-    path.with_name("journal.jsonl.torn-3").write_bytes(last[:40])
-    path.write_bytes(b"".join(whole) + b'{"seq":3,"at":')
-    FileJournal.open(path, clock=clock).close()
-    assert titles(path) == ["first", "second", "54 torn bytes were kept aside"]
-    assert asides(path) == {"journal.jsonl.torn-3": last[:40] + b'{"seq":3,"at":'}
 
 
 # Full disks
@@ -153,19 +52,6 @@ def test_a_disk_that_fills_up_loses_nothing_that_was_acknowledged(path, clock, s
     assert asides(path) == {}
 
 
-def partly(monkeypatch, share, ending):
-    """Let the next `os.write` write only a share of what it is given, and the one after that fail."""
-    real, calls = os.write, []
-
-    def stand_in(handle, content):
-        calls.append(handle)
-        if share and len(calls) == 1:
-            return real(handle, content[: int(len(content) * share)])
-        raise ending
-
-    monkeypatch.setattr(os, "write", stand_in)
-
-
 def test_half_a_line_on_a_full_disk_is_taken_back(path, clock, monkeypatch):
     """What fitted of a line is cut off again; the reason is the system's, not a guess."""
     three = b"".join(three_lines(path, clock))
@@ -198,49 +84,38 @@ def test_half_a_line_that_cannot_be_taken_back_is_told(path, clock, monkeypatch)
     assert asides(path) == {"journal.jsonl.torn-4": half}
 
 
+def test_a_line_neither_synced_nor_taken_back_is_told(path, clock, monkeypatch):
+    """When a disk refuses everything, the error says that the line may be found there."""
+    journal = FileJournal.open(path, clock=clock)
+    with monkeypatch.context() as patched:
+        failing(patched, "fsync", trouble(errno.EIO))
+        failing(patched, "ftruncate", trouble(errno.EIO))
+        with pytest.raises(
+            JournalError, match="whoever opens the journal next may find it there, and nothing"
+        ):
+            journal.append("note", "in doubt")
+    journal.close()
+    assert titles(path) == ["in doubt"]
+
+
+def test_a_file_that_cannot_be_looked_at_is_named(path, clock, monkeypatch):
+    """A stale handle of a network file system is an error of the record, and nothing is written."""
+    journal = FileJournal.open(path, clock=clock)
+    with monkeypatch.context() as patched:
+        failing(patched, "fstat", trouble(errno.ESTALE))
+        with pytest.raises(JournalError, match="cannot be looked at: Stale file handle; nothing is lost"):
+            journal.append("note", "x")
+    journal.append("note", "y")
+    journal.close()
+    assert titles(path) == ["y"]
+
+
 def test_a_write_that_takes_a_part_at_a_time_is_carried_on(path, clock, monkeypatch):
     """A system that writes less than it is given is given the rest."""
     real = os.write
     monkeypatch.setattr(os, "write", lambda handle, content: real(handle, content[:7]))
     three_lines(path, clock)
     assert titles(path) == ["first", "second", "thïrd"]
-
-
-@pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
-def test_an_interrupt_in_the_middle_of_a_line_leaves_no_half_one(path, clock, monkeypatch, share):
-    """Ctrl-C goes on to the caller, with the file already as it was before."""
-    three = b"".join(three_lines(path, clock))
-    journal = FileJournal.open(path, clock=clock)
-    with monkeypatch.context() as patched:
-        partly(patched, share, KeyboardInterrupt())
-        with pytest.raises(KeyboardInterrupt):
-            journal.append("note", "interrupted")
-    assert path.read_bytes() == three
-    assert [record.title for record in journal.since(3)] == []
-    journal.append("note", "next")
-    journal.close()
-    assert titles(path)[3:] == ["next"]
-
-
-def test_a_line_that_an_interrupt_left_whole_is_synced_before_it_counts(path, clock, monkeypatch):
-    """Ctrl-C between write and fsync: the line is taken in only once it is on disk; else nothing is."""
-    journal = FileJournal.open(path, clock=clock)
-    calls = []
-
-    def interrupted_once(_handle):
-        calls.append("fsync")
-        if len(calls) == 1:
-            raise KeyboardInterrupt
-        raise trouble(errno.EIO)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(os, "fsync", interrupted_once)
-        with pytest.raises(KeyboardInterrupt):
-            journal.append("note", "interrupted")
-    assert journal.since(0) == []
-    with pytest.raises(JournalError, match="what an interrupt left in it could not be settled"):
-        journal.append("note", "next")
-    journal.close()
 
 
 # Folders and disks that refuse
@@ -433,46 +308,3 @@ def test_lines_of_five_megabytes(path, clock):
     assert kept.startswith(b'{"seq":2')
     assert len(kept) == reopened.records[1].data["torn_bytes"]
     reopened.close()
-
-
-# Processes
-
-WRITE = """\
-journal = FileJournal.open(path, clock=WallClock())
-for number in range(int(sys.stdin.readline())):
-    size = 10 ** (number % 6)
-    say(journal.append('note', 'x' * size, data={'size': size}).seq)
-"""
-
-
-def write(start, path, count):
-    process = start(WRITE, path)
-    process.stdin.write(f"{count}\n")
-    process.stdin.flush()
-    return process
-
-
-def test_a_reader_beside_a_writer_sees_whole_lines_only(path, clock, start):
-    """Every look at a journal that grows shows all that was acknowledged, and nothing half."""
-    writer, looks = write(start, path, 200), [0]
-    for acknowledged in writer.stdout:
-        records = read_journal(path)
-        assert all(len(record.title) == record.data["size"] for record in records)
-        assert len(records) >= max(int(acknowledged), looks[-1])
-        looks.append(len(records))
-    assert (writer.wait(), looks[-1]) == (0, 200)
-
-
-@pytest.mark.parametrize("lines", [1, 2, 5, 8, 13, 21])
-def test_a_killed_writer_has_lost_nothing_that_it_acknowledged(path, clock, start, lines):
-    """kill -9 at any moment: what was returned is on record, and the next process goes on."""
-    writer = write(start, path, 1_000_000)
-    for _ in range(lines):
-        acknowledged = int(writer.stdout.readline())
-    writer.send_signal(signal.SIGKILL)
-    writer.wait()
-    assert len(read_journal(path)) >= acknowledged == lines
-    journal = FileJournal.open(path, clock=clock)
-    assert journal.append("note", "next").seq > lines
-    journal.close()
-    assert titles(path)[-1] == "next"

@@ -153,3 +153,32 @@ def test_openers_at_once_take_turns(path, start):
     assert [process.wait() for process in contenders] == [0] * 4
     titles = [record.title for record in read_journal(path)]
     assert sorted(titles) == sorted(f"by {process.pid}" for process in contenders for _ in range(8))
+
+
+FORK = """\
+journal = FileJournal.open(path, clock=WallClock())
+journal.append('note', 'by the parent')
+child = os.fork()
+if not child:
+    try:
+        journal.append('note', 'by the child')
+    except JournalError as error:
+        say(error)
+    say(os.getpid())
+    sys.stdin.read()
+    os._exit(0)
+signal.pause()
+"""
+
+
+def test_a_forked_child_does_not_keep_the_run_locked(path, clock, start):
+    """The lock ends with the process that took it, though a child of it lives on; the child cannot write."""
+    parent = start(FORK, path)
+    assert "takes no more lines: it is closed" in parent.stdout.readline()
+    child = int(parent.stdout.readline())
+    assert is_held(path)
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    os.kill(child, 0)  # it is there still
+    FileJournal.open(path, clock=clock).close()
+    assert [record.title for record in read_journal(path)] == ["by the parent"]
