@@ -62,13 +62,13 @@ CELLS = (
 )
 
 
-def make_project(folder, *, cells=CELLS, parameters=PARAMETERS):
-    """Write a project into `folder` and return it."""
-    for name, text in (("sandbox", SANDBOX), ("production", PRODUCTION)):
-        (folder / "params" / name).mkdir(parents=True)
-        (folder / "params" / name / "environment.yaml").write_text(text)
-        (folder / "params" / name / "toy.yaml").write_text("x: 1\n")
+def make_project(folder, *, cells=CELLS, parameters=PARAMETERS, name="toy"):
+    """Write a project with one runbook into `folder` and return it."""
+    for environment, text in (("sandbox", SANDBOX), ("production", PRODUCTION)):
+        (folder / "params" / environment).mkdir(parents=True)
+        (folder / "params" / environment / "environment.yaml").write_text(text)
+        (folder / "params" / environment / f"{name}.yaml").write_text("x: 1\n" if name == "toy" else "{}\n")
     (folder / "params" / "sandbox" / "scenarios.yaml").write_text(SCENARIOS)
     shutil.copy(ROOT / "params" / "plan.yaml", folder / "params" / "plan.yaml")
-    write_notebook(folder / "notebooks" / "drills" / "toy.ipynb", *cells, parameters=parameters)
+    write_notebook(folder / "notebooks" / "drills" / f"{name}.ipynb", *cells, parameters=parameters)
     return folder

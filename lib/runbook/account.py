@@ -6,7 +6,8 @@ What the lines hold in `data`:
     resumed   by, versions, notebook_digest, predecessor (the seal before), answer (of a person, to a doubt)
     started   verb
     done      verb, seconds, phases, result (encoded), scratch (the folder the result lives in, or null)
-    failed    verb, seconds, phases, error, message, exit_code, result (of a check: its table); parked: until, whom
+    failed    verb, seconds, phases, error, message, exit_code, result (of a check: its table);
+              of a parked step: until, whom
     skipped   verb, why
     asked     request (encoded): what is to be signed
     looked    look (encoded)
@@ -28,7 +29,7 @@ from typing import Any
 
 from runbook.errors import JournalCorrupt
 from runbook.gates.approvals import Approval
-from runbook.journal import Record, decode
+from runbook.journal import Kind, Record, decode
 from runbook.outcome import Open, Outcome, Situation, outcome
 from runbook.summary import (
     ApprovalLine,
@@ -140,13 +141,18 @@ class _Account:
                 self.aborted = data
             case "reviewed":
                 self.reviews[data["request_digest"]] = f"{data['by']}: {data['says']}"
-            case "finished":
-                self.finished, self.verdict = True, _conclusion(data["conclusion"])
-            case "ended":
-                self.ended = data
-            case "resumed":
-                self.ended, self.predecessor = {}, data.get("predecessor") or self.predecessor
-                self.taken_up_by.append(data["by"])
+            case _:
+                self._turn(record.kind, data)
+
+    def _turn(self, kind: Kind, data: dict[str, Any]) -> None:
+        """Take what happened to the run as a whole."""
+        if kind == "finished":
+            self.finished, self.verdict = True, _conclusion(data["conclusion"])
+        elif kind == "ended":
+            self.ended = data
+        elif kind == "resumed":
+            self.ended, self.predecessor = {}, data.get("predecessor") or self.predecessor
+            self.taken_up_by.append(data["by"])
 
     def _start(self, record: Record, verb: str) -> None:
         self.steps.pop(record.title, None)

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from runbook import catalogue, surroundings
-from runbook.clock import WallClock
+from runbook.clock import Clock, WallClock
 from runbook.engine import Ending, Order, execute
 from runbook.errors import JournalError, ReplayMismatch, RunBusy, exit_code_of
 from runbook.files import write_atomically
 from runbook.journal import FileJournal, driving, read_journal
 from runbook.masking import masked
-from runbook.opening import JOURNAL, Beginning, begin_run, make_folder, run_folder
+from runbook.opening import JOURNAL, Beginning, begin_run, clock_of, make_folder, run_folder
 from runbook.plan import Secrets, known_secrets
 from runbook.report import write_index
 from runbook.sealing import seal
@@ -46,18 +46,20 @@ class Driver:
     timeout_s: float | None = None
     times: Mapping[str, float] = field(default_factory=dict)
 
-    def run(self, begin: Beginning) -> Summary:
+    def run(self, begin: Beginning, *, answer: str = "") -> Summary:
         """Execute the runbook and return its account.
 
-        Raises RunBusy when another process does, OSError when the run cannot be sealed; what it came to is
-        on record before that.
+        `answer` is what a person said of a change in doubt. A run that was taken up again is shown anew from
+        its record at the end, so that its notebook reads as if it had run in one go. Raises RunBusy when
+        another process executes it, OSError when it cannot be sealed; what it came to is on record before.
         """
         folder = make_folder(self.root, begin.run_id)
         with driving(folder, clock=WallClock()):
-            begin_run(self.root, begin, clock=WallClock()).close()
-            ending = self._execute(begin, folder / NOTEBOOK, replay=False)
+            begin_run(self.root, begin, clock=clock_of(begin.environment)).close()
+            ending = self._execute(begin, folder / NOTEBOOK, replay=False, answer=answer)
             with _signals_deferred():
-                self._close_record(folder, ending)
+                self._close_record(folder, ending, begin)
+                self._show_anew(begin, folder)
                 summary = seal(folder)
                 write_index(folder.parent)
         return summary
@@ -71,18 +73,27 @@ class Driver:
         with driving(folder, clock=WallClock()), tempfile.TemporaryDirectory(dir=folder.parent) as beside:
             shown = Path(beside) / NOTEBOOK
             ending = self._execute(begin, shown, replay=True)
-            if ending.how != "completed" and ending.error in ("", "ReplayMismatch", "InputError"):
+            if not _is_shown(ending):
                 raise ReplayMismatch(f"{begin.run_id} cannot be shown from its record: {ending.message}")
             shown.replace(folder / NOTEBOOK)
             summary = seal(folder)
             write_index(folder.parent)
         return summary
 
-    def _execute(self, begin: Beginning, output: Path, *, replay: bool) -> Ending:
+    def _show_anew(self, begin: Beginning, folder: Path) -> None:
+        """Replace the notebook of a run that was taken up again by one shown from the whole record."""
+        if all(line.kind != "resumed" for line in read_journal(folder / JOURNAL)):
+            return
+        with tempfile.TemporaryDirectory(dir=folder.parent) as beside:
+            shown = Path(beside) / NOTEBOOK
+            if _is_shown(self._execute(begin, shown, replay=True)):
+                shown.replace(folder / NOTEBOOK)
+
+    def _execute(self, begin: Beginning, output: Path, *, replay: bool, answer: str = "") -> Ending:
         secrets, evidence = known_secrets(self.root), run_folder(self.root, begin.run_id) / "evidence"
         evidence.mkdir(mode=0o755, exist_ok=True)
         with tempfile.TemporaryFile() as log:  # it has no name: what is not yet masked cannot be left behind
-            order = self._order(begin, output, log, secrets, replay=replay)
+            order = self._order(begin, output, log, secrets, replay=replay, answer=answer)
             try:
                 return execute(order)
             except OSError as error:
@@ -91,7 +102,7 @@ class Driver:
                 _keep_log(log, evidence / "kernel.log", secrets)
 
     def _order(
-        self, begin: Beginning, output: Path, log: BinaryIO, secrets: Secrets, *, replay: bool
+        self, begin: Beginning, output: Path, log: BinaryIO, secrets: Secrets, *, replay: bool, answer: str
     ) -> Order:
         own = {"environment": begin.environment, "run_id": begin.run_id, "mode": begin.mode}
         outputs = run_folder(self.root, begin.run_id).parent
@@ -100,14 +111,16 @@ class Driver:
             output=output,
             parameters={**own, **begin.params},
             cwd=self.root,
-            environment=surroundings.kernel_environment(root=self.root, outputs=outputs, replay=replay),
+            environment=surroundings.kernel_environment(
+                root=self.root, outputs=outputs, replay=replay, answer=answer
+            ),
             hear=self.hear,
             log=log,
             mask=partial(masked, secrets),
             timeout_s=self.timeout_s,
         )
 
-    def _close_record(self, folder: Path, ending: Ending) -> None:
+    def _close_record(self, folder: Path, ending: Ending, begin: Beginning) -> None:
         """Put on record how the kernel ended; the kernel's own lines stay the truth about the steps."""
         _await_scratch(folder)
         began = time.monotonic()
@@ -121,11 +134,16 @@ class Driver:
             "times": {name: round(seconds, 3) for name, seconds in times.items()},
             "exit_code": 0 if ending.how == "completed" else exit_code_of(ending.error),
         }
-        journal = _when_free(folder / JOURNAL)
+        journal = _when_free(folder / JOURNAL, clock_of(begin.environment))
         try:
             journal.append("ended", f"the notebook's execution: {ending.how}", data=data)
         finally:
             journal.close()
+
+
+def _is_shown(ending: Ending) -> bool:
+    """Whether a replay came as far as the record does, though it may raise there what stopped the run."""
+    return ending.how == "completed" or ending.error not in ("", "ReplayMismatch", "InputError")
 
 
 @contextmanager
@@ -169,12 +187,12 @@ def _keep_log(log: BinaryIO, path: Path, secrets: Secrets) -> None:
         write_atomically(path, masked(secrets, said))
 
 
-def _when_free(path: Path) -> FileJournal:
+def _when_free(path: Path, clock: Clock) -> FileJournal:
     """Open a journal whose kernel has just been told to end; it may still hold it for a moment."""
     deadline = time.monotonic() + KERNEL_GRACE_S
     while True:
         try:
-            return FileJournal.open(path, clock=WallClock())
+            return FileJournal.open(path, clock=clock)
         except RunBusy:
             if time.monotonic() > deadline:
                 raise JournalError(f"{path}: its kernel still runs after {KERNEL_GRACE_S:g} s") from None

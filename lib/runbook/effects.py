@@ -140,9 +140,10 @@ class Effects(Stepping):
         if standing.refusals:
             raise ApprovalRefused("; ".join(standing.refusals))
         who = " or ".join(standing.missing)
+        role = standing.missing[0].replace("_", "-")
         raise Parked(
             f"waits for the signature of {who}, until {request.expires_at:%Y-%m-%d %H:%M} UTC: "
-            f"runbook approve {self._recorder.run_id} --as {standing.missing[0].replace('_', '-')} --key FILE",
+            f"runbook approve {self._recorder.run_id} --as {role} --key FILE",
             whom=tuple(standing.missing),
         )
 
@@ -196,8 +197,8 @@ class Effects(Stepping):
             if self._place.environment.gates.approvals == "rehearsed":
                 return
             raise ApprovalRefused(
-                f"“{plan.title}” has no approval on record; nothing was changed. The notebook asks for it with "
-                "run.approve(plan), before run.apply(plan)"
+                f"“{plan.title}” has no approval on record; nothing was changed. "
+                "The notebook asks for it with run.approve(plan), before run.apply(plan)"
             )
         now = self._request(step, plan, kind="plan")
         approvals.still_holds(approval.request, now, now=self._place.clock.now())

@@ -18,8 +18,8 @@ from runbook.errors import InputError, JournalError, ReplayMismatch, RunBusy, Un
 from runbook.gates.approvals import signers_of
 from runbook.gates.reservations import Reservations
 from runbook.journal import FileJournal, Record, digest, is_held, read_journal
-from runbook.outline import read_outline
 from runbook.masking import guard_kernel
+from runbook.outline import read_outline
 from runbook.parameters import check_parameters, read_schema
 from runbook.plan import Secrets, known_secrets, load_environment, load_plan, project_root
 from runbook.recording import Place, Recorder
@@ -138,6 +138,19 @@ def find_run(root: Path, run_id: str) -> Path:
     return folder
 
 
+def beginning_of(folder: Path) -> Beginning:
+    """Return what the run in this folder was begun with; raises InputError when its record is empty."""
+    records = read_journal(folder / JOURNAL)
+    if not records or records[0].kind != "opened":
+        raise InputError(
+            f"the run {folder.name} has no record to go on from; begin another with: runbook run"
+        )
+    opened = records[0].data
+    return Beginning(
+        **{name: opened[name] for name in ("runbook", "environment", "mode", "params", "run_id")}
+    )
+
+
 def make_folder(root: Path, run_id: str) -> Path:
     """Create a run's folder if need be, writable by its owner alone, and return it."""
     folder = run_folder(root, run_id)
@@ -187,7 +200,7 @@ def _take_up(root: Path, begin: Beginning, *, clock: Clock) -> Run:
         refuse_other_run(recorded[0].data, begin)
     over = bool(recorded) and summarize(recorded).terminal
     if surroundings.replaying() or over:
-        return make_run(root, begin, journal=None, records=recorded, clock=clock, replay_only=True)
+        return make_run(root, begin, journal=None, records=recorded, clock=clock, shown=True)
     journal = begin_run(root, begin, clock=clock)
     if len(recorded) > 1:
         said = {
@@ -198,7 +211,7 @@ def _take_up(root: Path, begin: Beginning, *, clock: Clock) -> Run:
         }
         journal.append("resumed", begin.runbook, data=said)
     records = list(journal.records)
-    return make_run(root, begin, journal=journal, records=records, clock=clock, replay_only=False)
+    return make_run(root, begin, journal=journal, records=records, clock=clock)
 
 
 def make_run(
@@ -208,9 +221,13 @@ def make_run(
     journal: FileJournal | None,
     records: list[Record],
     clock: Clock,
-    replay_only: bool,
+    shown: bool = False,
+    by_hand: bool = False,
 ) -> Run:
-    """Return a run on its record; without a journal it is only shown, or, in a rollback, goes on without one."""
+    """Return a run on its record: `shown` again without a journal, or taken in hand to be ended.
+
+    Taken in hand, it may lack a journal that can be written: a rollback goes on without one.
+    """
     environment = load_environment(root, begin.environment)
     place = Place(
         folder=run_folder(root, begin.run_id),
@@ -219,10 +236,10 @@ def make_run(
         rollout=load_plan(root),
         environment=environment,
         secrets=Secrets(environment),
-        replay_only=replay_only,
+        replay_only=shown or by_hand,
     )
     surroundings.forget_libpq()
-    recorder = Recorder(place, journal, records, parked=journal is None and not replay_only)
+    recorder = Recorder(place, journal, records, parked=by_hand and journal is None)
     return Run(
         place,
         recorder,

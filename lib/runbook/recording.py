@@ -83,6 +83,11 @@ class Recorder:
         return self._journal is not None or self._parked
 
     @property
+    def is_held(self) -> bool:
+        """Whether this process executes the run now; nobody executes a parked one."""
+        return self._journal is not None
+
+    @property
     def head(self) -> str:
         return self.lines()[-1].hash
 
@@ -115,13 +120,11 @@ class Recorder:
         return self._journal.append(kind, title, key=key, data=data)
 
     def append_or_tell(self, kind: Kind, title: str, key: str, data: dict[str, Any]) -> None:
-        """Put a line on record, masked; when that fails, tell stderr and go on: a rollback waits for no disk."""
+        """Put a line on record, masked; when that fails, tell stderr: a rollback waits for no disk."""
         try:
             if self._lost:
-                said = {"lost_lines": self._lost}
-                self.append(
-                    "note", f"{self._lost} lines could not be recorded; see what stderr said", "", said
-                )
+                text = f"{self._lost} lines could not be recorded; see what stderr said"
+                self.append("note", text, "", {"lost_lines": self._lost})
                 self._lost = 0
             self.append(kind, self.place.masked(title), key, self.place.masked(data))
         except (JournalError, OSError, StepFailed, InputError) as error:

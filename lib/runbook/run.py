@@ -192,9 +192,19 @@ class Run(Waiting):
         showing.show_scrap("run_id", summary.run_id)
         return summary
 
+    def abort(self, *, by: str, reason: str) -> None:
+        """End the run for good, by a person's hand: `runbook abort`. What it holds is free again."""
+        data = {"by": by, "reason": reason, "abandoned": False}
+        self._recorder.append_or_tell("aborted", "aborted", "", data)
+        self._give_back("")
+
+    def leave(self) -> None:
+        """Let go of the record; another process may take the run up."""
+        self._recorder.close()
+
     def summary(self) -> Summary:
         """Return the account of this run as it stands."""
-        return summarize(self._recorder.lines(), alive=self._recorder.is_open)
+        return summarize(self._recorder.lines(), alive=self._recorder.is_held)
 
     def _refuse_open_steps(self) -> None:
         for step in self.summary().steps:

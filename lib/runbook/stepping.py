@@ -170,7 +170,7 @@ class Stepping:
     # What a step may not do
 
     def _refuse_out_of_order(self, title: str) -> None:
-        """Hold the notebook to its record: nothing is skipped, inserted before, or taken out of what has run."""
+        """Hold the notebook to its record: nothing is skipped, put before, or taken out of what has run."""
         titles = self._place.outline().titles
         missing = [t for t in self._place.outline().before(title) if t not in self._done]
         if missing:

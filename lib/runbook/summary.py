@@ -89,8 +89,8 @@ class Summary(Value):
 
     `times` says where the wall time went: what others worked (the phases of steps), and the rest.
     A parked run waits until a time, for people's signatures, or both. `predecessor` is the SHA-256 of the
-    SHA256SUMS that the run was sealed with before it was taken up again; `terminal`: nobody takes it up again. `lost_lines` counts what a
-    rollback did and could not write down.
+    SHA256SUMS that the run was sealed with before it was taken up again; of a `terminal` run nobody takes
+    it up again. `lost_lines` counts what a rollback did and could not write down.
     """
 
     format: Literal[1] = 1

@@ -71,9 +71,10 @@ def kernel_environment(*, root: Path, outputs: Path, replay: bool, answer: str =
         # Runbooks do no large algebra, and drills run side by side: one thread for each library.
         "OPENBLAS_NUM_THREADS": "1",
     }
-    not_theirs = (REPLAY_VARIABLE, SIGNING_KEY_VARIABLE)
+    not_theirs = (REPLAY_VARIABLE, ANSWER_VARIABLE, SIGNING_KEY_VARIABLE)
     inherited = {name: value for name, value in os.environ.items() if name not in not_theirs}
-    return inherited | ours | ({REPLAY_VARIABLE: "1"} if replay else {})
+    more = ({REPLAY_VARIABLE: "1"} if replay else {}) | ({ANSWER_VARIABLE: answer} if answer else {})
+    return inherited | ours | more
 
 
 def forget_libpq() -> None:
@@ -122,6 +123,11 @@ def ssh_environment(*, prompts: bool) -> dict[str, str]:
     names = (*_FOR_SSH, *(_FOR_PROMPTS if prompts else ()))
     passed = {name: os.environ[name] for name in names if name in os.environ}
     return passed | {"LC_ALL": "C", "TZ": "UTC"} | ({} if prompts else {"SSH_ASKPASS_REQUIRE": "never"})
+
+
+def warn(text: str) -> None:
+    """Say on stderr what is worth knowing and stops nothing."""
+    sys.stderr.write(f"{text}\n")
 
 
 def process_age_s() -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 from runbook.changes.interface import Plan
@@ -38,7 +39,7 @@ class Waiting(Effects):
         return result
 
     def _hold_until(self, step: Step, what: str, until: datetime) -> None:
-        """Return once `until` is past, with a bar; raises Parked when that is further off than params allow."""
+        """Return once `until` is past, with a bar; raises Parked when that is too far off to be held."""
         clock = self._place.clock
         left_s = (until - clock.now()).total_seconds()
         if left_s > self._place.environment.gates.inline_wait_s:
@@ -124,7 +125,7 @@ class Waiting(Effects):
 
 def _verdict(title: str, looks: list[Look], max_look_gap_s: float | None) -> Verdict:
     last = looks[-1]
-    apart = [(b.at - a.at).total_seconds() for a, b in zip(looks, looks[1:], strict=False)]
+    apart = [(b.at - a.at).total_seconds() for a, b in pairwise(looks)]
     gaps = [gap for gap in apart if max_look_gap_s is not None and gap > max_look_gap_s]
     return Verdict(
         title=title,

@@ -31,7 +31,8 @@ FLOORS = [
     ["run"],
     ["opening"],
     ["engine", "sealing"],
-    ["driving", "campaign"],
+    ["driving", "campaign", "due"],
+    ["ending"],
     ["terminal"],
     ["cli"],
     ["__init__"],
@@ -78,7 +79,7 @@ def test_files_are_short_and_say_their_duty(path):
 
 
 FORBIDDEN = {
-    r"(?<![.\w])print\(": {"cli.py"},
+    r"(?<![.\w])print\(": {"cli/app.py"},
     r"os\.environ|os\.getenv": {
         "surroundings.py",
         "plan/loading.py",

@@ -51,11 +51,7 @@ class Reservations:
             for resource in wanted:
                 holder = self._read(resource)
                 if holder is not None and not self._may_follow(holder, run_id, runbook):
-                    raise Reserved(
-                        f"{resource} is held by the run {holder.run_id} since {holder.since:%Y-%m-%d %H:%M} UTC "
-                        f"(opened by {holder.by}); nothing was done. Let it end, or, when you are sure that nobody "
-                        f"works there: runbook release {json.dumps(resource, ensure_ascii=False)} --reason …"
-                    )
+                    raise Reserved(_held(holder))
             for resource in wanted:
                 self._write(Reservation(resource=resource, run_id=run_id, by=by, since=now))
 
@@ -115,3 +111,12 @@ class Reservations:
             yield
         finally:
             os.close(handle)
+
+
+def _held(holder: Reservation) -> str:
+    name = json.dumps(holder.resource, ensure_ascii=False)
+    return (
+        f"{holder.resource} is held by the run {holder.run_id} since {holder.since:%Y-%m-%d %H:%M} UTC "
+        f"(opened by {holder.by}); nothing was done. Let it end, or, when you are sure that nobody works "
+        f"there: runbook release {name} --reason …"
+    )

@@ -1,0 +1,91 @@
+"""The command that rehearses: drill."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from runbook import campaign, terminal
+from runbook.cli.app import AsJson, app, out, prepared, print_json, root, watching
+from runbook.errors import RunbookError
+from runbook.opening import Beginning, run_folder
+from runbook.parameters import load_parameters
+from runbook.plan import Scenario, load_scenarios
+
+DRILL_TIMEOUT_S = 900.0  # a cell of a drill that takes longer hangs
+
+
+@app.command()
+def drill(
+    names: Annotated[list[str] | None, typer.Argument(help="runbooks; by default all")] = None,
+    scenario: Annotated[str, typer.Option(help="one row of scenarios.yaml")] = "",
+    all_rows: Annotated[bool, typer.Option("--all", help="every row, not only those of make drill")] = False,
+    jobs: Annotated[int, typer.Option(min=1, max=64, help="how many at a time")] = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Rehearse in the sandbox; exit 1 unless every run ends as its row of scenarios.yaml says."""
+    place = root()
+    rows = campaign.chosen(
+        load_scenarios(place).scenarios, names=names or [], scenario=scenario, all_rows=all_rows
+    )
+    begun = [_prepare_row(place, row) for row in rows]
+    results = _drill(place, rows, begun, jobs=jobs, quiet=as_json)
+    if as_json:
+        print_json([_result_json(result) for result in results])
+    else:
+        out.print()
+        out.print(terminal.result_table(results))
+        out.print(f"index: {run_folder(place, 'index.html')}")
+    if not all(result.as_expected for result in results):
+        raise typer.Exit(1)
+
+
+def _drill(
+    place: Path, rows: list[Scenario], begun: list[Beginning], *, jobs: int, quiet: bool
+) -> list[campaign.Result]:
+    from runbook.driving import Driver  # noqa: PLC0415  # papermill is dear to import
+    from runbook.engine import interrupt_running  # noqa: PLC0415
+
+    alone = jobs == 1 and not quiet
+
+    def one(pair: tuple[Scenario, Beginning]) -> campaign.Result:
+        row, begin = pair
+        if not quiet:
+            out.print(f"[bold]{escape(row.name)}[/] · {row.runbook} · to end {row.expected.status}")
+        began = time.monotonic()
+        with watching(quiet=not alone) as hear:
+            try:
+                summary = Driver(place, hear=hear, timeout_s=DRILL_TIMEOUT_S).run(begin)
+            except (RunbookError, OSError) as error:
+                return campaign.Result(row, None, time.monotonic() - began, f"not run: {error}")
+        return campaign.Result(row, summary, time.monotonic() - began, campaign.judge(row, summary))
+
+    def tell(result: campaign.Result) -> None:
+        if not quiet:
+            out.print(terminal.result_line(result))
+
+    return campaign.drill(
+        list(zip(rows, begun, strict=True)), run=one, jobs=jobs, tell=tell, stop=interrupt_running
+    )
+
+
+def _prepare_row(place: Path, row: Scenario) -> Beginning:
+    params = load_parameters(place, "sandbox", row.runbook, scenario=row)
+    return prepared(place, row.runbook, params=dict(params))
+
+
+def _result_json(result: campaign.Result) -> dict[str, Any]:
+    return {
+        "scenario": result.scenario.name,
+        "runbook": result.scenario.runbook,
+        "run_id": result.summary.run_id if result.summary else None,
+        "expected": result.scenario.expected.status,
+        "got": result.summary.status if result.summary else None,
+        "as_expected": result.as_expected,
+        "why": result.why,
+        "seconds": round(result.seconds, 3),
+    }
