@@ -13,6 +13,7 @@ from runbook.files import write_atomically
 
 SUMS, SIGNATURE = "SHA256SUMS", "SHA256SUMS.sig"
 SEALS = "evidence/seals"
+OF_EVERY_RUN = ("evidence", "charts")
 _LINE = re.compile(rb"(\\?)([0-9a-f]{64})  ([^\n]+)\n")
 # sha256sum marks a line whose name holds one of these, and writes it in two characters.
 _ESCAPES = {b"\\": b"\\\\", b"\n": b"\\n", b"\r": b"\\r"}
@@ -32,13 +33,16 @@ def files_of(folder: Path) -> list[str]:
 
 
 def oddities_of(folder: Path) -> list[str]:
-    """Return what in a run's folder is neither a plain file nor a folder with something in it."""
-    found = [path for path in _walk(folder) if path.is_symlink() or not _is_plain(path)]
-    return sorted(path.relative_to(folder).as_posix() for path in found)
+    """Return what in a run's folder is neither a plain file nor a folder with something in it.
+
+    The folders that every run gets may be empty.
+    """
+    found = ((path.relative_to(folder).as_posix(), path) for path in _walk(folder))
+    return sorted(name for name, path in found if path.is_symlink() or not _is_plain(name, path))
 
 
-def _is_plain(path: Path) -> bool:
-    return any(path.iterdir()) if path.is_dir() else path.is_file()
+def _is_plain(name: str, path: Path) -> bool:
+    return path.is_file() or (path.is_dir() and (name in OF_EVERY_RUN or any(path.iterdir())))
 
 
 def _walk(folder: Path) -> Iterator[Path]:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from runbook import catalogue, due, sealing, terminal
+from runbook import approving, catalogue, due, terminal
 from runbook.cli.app import (
     AsJson,
     Environment,
@@ -174,19 +174,26 @@ def _summaries(place: Path) -> list[Summary]:
 
 
 @app.command()
-def verify(run_or_folder: str) -> None:
-    """Check a sealed run: sums, chain of the journal, summary against journal."""
-    folder = Path(run_or_folder)
-    folder = folder if (folder / JOURNAL).is_file() else find_run(root(), run_or_folder)
-    wrong = sealing.verify(folder)
-    for line in wrong:
-        err.print(f"[red]✗[/] {escape(line)}")
-    if wrong:
+def verify(
+    run_or_folder: Annotated[str, typer.Argument(metavar="RUN|DIR")],
+    signers: Annotated[
+        Path | None, typer.Option(help="whose signatures count; by default the project's allowed_signers")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check a sealed run: files, signature, journal, summary, report, approvals; say what its seal proves."""
+    found = approving.verify(run_or_folder, start=Path.cwd(), signers=signers)
+    if as_json:
+        print_json(json.loads(found.model_dump_json()) | {"holds": found.holds, "says": found.sentence()})
+    else:
+        for line in found.wrong:
+            err.print(f"[red]✗[/] {escape(line)}")
+        mark = "[green]✓[/]" if found.holds else "[red]✗[/]"
+        out.print(f"{mark} {escape(found.run_id)}, {found.environment}: {escape(found.sentence())}")
+        for line in found.remarks:
+            out.print(f"  {escape(line)}")
+    if not found.holds:
         raise typer.Exit(1)
-    out.print(
-        f"[green]✓[/] {folder.name}: unsigned; files, journal and summary agree with its own SHA256SUMS"
-    )
-    out.print("  whoever can write this folder could have written all of them anew")
 
 
 @app.command()

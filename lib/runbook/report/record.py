@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from pydantic import ValidationError
 from runbook.report.figures import Chart
 from runbook.summary import Summary
 
-SUMMARY, NOTEBOOK, CHARTS = "summary.json", "notebook.ipynb", "charts"
+SUMMARY, NOTEBOOK, CHARTS, JOURNAL = "summary.json", "notebook.ipynb", "charts", "journal.jsonl"
 # A bar that was left behind says nothing any more.
 PROGRESS = "application/vnd.runbook.progress+json"
 
@@ -52,7 +53,10 @@ class Source:
 
 @dataclass(frozen=True)
 class Record:
-    """All that a report is written from. `gaps` are sentences about what is missing or unreadable."""
+    """All that a report is written from. `gaps` are sentences about what is missing or unreadable.
+
+    `journal_head` is the hash of the journal's last line, so that a report can be held against its journal.
+    """
 
     folder: Path
     summary: Summary | None
@@ -60,6 +64,7 @@ class Record:
     charts: tuple[Chart, ...]
     gaps: tuple[str, ...]
     sources: tuple[Source, ...]
+    journal_head: str = ""
 
 
 def read_record(folder: Path) -> Record:
@@ -67,7 +72,18 @@ def read_record(folder: Path) -> Record:
     reader = _Reader(folder)
     summary, notebook = reader.summary(), reader.notebook()
     cells, charts = notebook if notebook is not None else (None, reader.chart_files())
-    return Record(folder, summary, cells, charts, tuple(reader.gaps), tuple(reader.sources))
+    gaps, sources = tuple(reader.gaps), tuple(reader.sources)
+    return Record(folder, summary, cells, charts, gaps, sources, _journal_head(folder / JOURNAL))
+
+
+def _journal_head(path: Path) -> str:
+    """Return the hash of the journal's last line, nothing when it has none."""
+    try:
+        whole = path.read_bytes().rpartition(b"\n")[0]
+    except OSError:
+        return ""
+    found = re.search(rb'"hash":"([0-9a-f]{64})"}\Z', whole)
+    return found[1].decode() if found else ""
 
 
 class _Reader:

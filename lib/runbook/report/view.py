@@ -36,6 +36,7 @@ RUNS: dict[RunStatus, Look] = {
     "left in between": Look("Left in between", "alert", "bad"),
     "parked": Look("Parked", "pause", "wait"),
     "running": Look("Running", "play", "busy"),
+    "abandoned": Look("Abandoned", "skip", "unknown"),
 }
 WORST_FIRST: tuple[Look, ...] = (
     *(RUNS["left in between"], CONTRADICTORY, RUNS["failed"], RUNS["no-go"]),
@@ -45,6 +46,7 @@ STEPS: dict[StepStatus, Look] = {
     "done": Look("done", "check", "good"),
     "failed": Look("failed", "cross", "bad"),
     "skipped": Look("skipped", "skip", "unknown"),
+    "waiting": Look("waiting", "pause", "wait"),
     "unknown": Look("unknown", "question", "wait"),
 }
 CHECKS: dict[Status, Look] = {

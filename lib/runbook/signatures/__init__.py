@@ -5,7 +5,7 @@
 
 from runbook.signatures.armor import fingerprint
 from runbook.signatures.keys import Key, KeyFile, KeyText, OpenKey, ThrowAwayKey
-from runbook.signatures.signers import SignedBy, Signers, signers_of, with_revoked
+from runbook.signatures.signers import SignedBy, Signers, sandbox_listing, signers_of, with_revoked
 
 APPROVAL = "runbook-approval"
 SEAL = "runbook-seal"
@@ -21,6 +21,7 @@ __all__ = [
     "Signers",
     "ThrowAwayKey",
     "fingerprint",
+    "sandbox_listing",
     "signers_of",
     "with_revoked",
 ]

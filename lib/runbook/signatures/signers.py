@@ -14,12 +14,13 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 
-from runbook.errors import SignatureRefused
+from runbook.errors import SignatureRefused, UnknownName
 from runbook.signatures.armor import fingerprint, read_armor, wire_string
 from runbook.signatures.openssh import keygen
 from runbook.values import Value
 
 ALLOWED, REVOKED = "allowed_signers", "revoked_keys"
+_ENVIRONMENT = re.compile(r"[a-z][a-z0-9_]*")
 _FIELD = re.compile(r'(?:"[^"]*"|[^\s"])+')
 
 
@@ -125,8 +126,11 @@ class _Question:
 def signers_of(root: Path, outputs: Path, environment: str) -> Signers:
     """Return whose signatures count in an environment: from params/, for the sandbox from outputs/.signers.
 
-    Both lie outside every run's folder. A list that is not there lists nobody.
+    Both lie outside every run's folder. A list that is not there lists nobody. Raises UnknownName for what
+    is no environment's name: it may stand in a record that somebody else wrote.
     """
+    if not _ENVIRONMENT.fullmatch(environment):
+        raise UnknownName(f"{environment!r} is no environment's name; they are the folders of params/")
     if environment == "sandbox":
         return Signers(sandbox_listing(outputs), rehearsed=True)
     folder = root / "params" / environment
