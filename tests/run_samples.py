@@ -1,4 +1,4 @@
-"""Run folders as a restore drill leaves them, for tests, screenshots and a look by eye.
+"""Run folders as drills and rollouts leave them, for tests, screenshots and a look by eye.
 
 python -m tests.run_samples FOLDER      writes sample runs, their reports and the index
 """
@@ -10,10 +10,11 @@ import random
 import sys
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from runbook.summary import CheckLine, Number, RunStatus, StepLine, Summary
 from runbook.values import Check, Checks, Phase
+from tests.rollout_samples import rollouts
 from tests.sample_notebooks import BEGAN, PHASES, drill_notebook
 
 TABLES = ("users", "workspaces", "orders", "events", "blobs", "emergency_controls", "memberships", "invoices")
@@ -98,6 +99,7 @@ VERDICTS: dict[str, str] = {
     "running": "Running: restore to just before the damage.",
     "parked": "Parked at “approve the move”: one of two signatures is there.",
     "left in between": "Left in between: “lower TTL to 300 s” was begun and nobody saw it end.",
+    "abandoned": "Abandoned: another run of this drill was begun.",
 }
 REASONS: dict[str, tuple[str, ...]] = {
     "done": (
@@ -191,28 +193,30 @@ def write_run(folder: Path, *, account: Summary | None, book: dict[str, Any] | N
     return folder
 
 
-def write_samples(outputs: Path) -> list[Path]:
-    """Write one run of each kind; return their folders."""
-    states: tuple[RunStatus, ...] = ("done", "no-go", "failed", "running", "parked", "left in between")
-    folders = []
-    for place, status in enumerate(states):
-        at = BEGAN - timedelta(hours=7 * place)
-        account = summary(status, began_at=at)
+def write_samples(outputs: Path) -> dict[str, Path]:
+    """Write a run of each kind, and one folder without a record; return the folders by kind."""
+    folders = {}
+    for place, status in enumerate(DRILLS):
+        account = summary(status, began_at=BEGAN - timedelta(hours=7 * place))
         table = Checks(items=tuple(checks(broken=status == "no-go")))
-        with_notebook = status in {"done", "no-go", "failed", "running"}
-        book = drill_notebook(table, status=status) if with_notebook else None
-        folders.append(
-            write_run(outputs / account.run_id.replace("b7b7", f"b7b{place}"), account=account, book=book)
-        )
+        book = drill_notebook(table, status=status) if status in WITH_NOTEBOOK else None
+        name = account.run_id.replace("b7b7", f"b7b{place}")
+        folders[status] = write_run(outputs / name, account=account, book=book)
+    for kind, account in rollouts().items():
+        folders[kind] = write_run(outputs / account.run_id, account=account, book=None)
     (outputs / "db_restore_drill-sandbox-20260228T101500Z-0dd0").mkdir(exist_ok=True)
     return folders
+
+
+DRILLS = get_args(RunStatus)
+WITH_NOTEBOOK = ("done", "no-go", "failed", "running")
 
 
 def main() -> None:
     from runbook.report import write_charts, write_index, write_report  # noqa: PLC0415
 
     outputs = Path(sys.argv[1])
-    for folder in write_samples(outputs):
+    for folder in write_samples(outputs).values():
         write_charts(folder)
         write_report(folder)
     write_index(outputs)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +12,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from runbook.campaign import Result
+from runbook.gates.reservations import Reservation
+from runbook.handover import Command, handover, unreviewed, waiting_for
 from runbook.showing import STEP_TYPE, progress_line
 from runbook.step import ProgressState
 from runbook.summary import Summary
@@ -23,16 +28,10 @@ COLOURS = {
     "failed": "red",
     "left in between": "bold red",
     "parked": "yellow",
+    "running": "cyan",
+    "abandoned": "dim",
 }
-NEXT = {
-    "no-go": "  to go on once it is mended: runbook resume {run}",
-    "failed": "  to go on once it is mended: runbook resume {run}",
-    "parked": "  to go on when it is due: runbook resume {run}",
-    "left in between": (
-        "  look at what is named above before anything else; the record of it: runbook status {run}\n"
-        "  runbook resume {run} observes each change first and applies only what is missing"
-    ),
-}
+SAFE = {"yes": "green", "busy": "cyan", "look": "yellow", "no": "bold red"}
 
 
 class Watcher:
@@ -86,17 +85,52 @@ class Watcher:
 
 def outcome_lines(summary: Summary, *, folder: str) -> list[str]:
     """Return what a run came to: the verdict, its reasons, where the report is, what to type next."""
-    colour = COLOURS.get(summary.status, "white")
-    lines = [f"[{colour}]{escape(summary.verdict)}[/]"]
+    lines = [f"[{COLOURS.get(summary.status, 'white')}]{escape(summary.verdict)}[/]"]
     lines += [f"  {escape(reason)}" for reason in summary.reasons]
     sealed = (Path(folder) / "report.html").exists()
     where = (
         f"{escape(folder)}/report.html"
         if sealed
-        else f"none yet; write it with: runbook seal {summary.run_id}"
+        else f"none yet; write it with: runbook seal {escape(summary.run_id)}"
     )
     lines.append(f"  report: {where}")
-    return [*lines, *NEXT.get(summary.status, "").format(run=summary.run_id).splitlines()]
+    if summary.terminal:
+        return lines
+    return [*lines, *_next_lines(handover(summary).next, "to go on: ")]
+
+
+def handover_lines(
+    summary: Summary, *, held: Iterable[Reservation] = (), sealed: bool = True, now: datetime | None = None
+) -> list[str]:
+    """Return how a run is handed over: state, last effect, safe now?, owner, what to type next.
+
+    `held` are the reservations of its environment; `sealed` says that its SHA256SUMS are written.
+    """
+    found = handover(summary, held=held, sealed=sealed, now=now)
+    glass = [
+        f"  [bold red]BREAK GLASS[/]  {escape(line.step)}: {escape(line.break_glass)} "
+        + (f"[green](reviewed by {escape(line.review)})[/]" if line.review else "[red](not reviewed yet)[/]")
+        for line in summary.approvals
+        if line.break_glass
+    ]
+    return [
+        *glass,
+        f"  [bold]state[/]        {escape(found.state)}",
+        f"  [bold]last effect[/]  {escape(found.last_effect)}",
+        f"  [bold]safe now?[/]    [{SAFE[found.safe]}]{escape(found.safety)}[/]",
+        f"  [bold]owner[/]        {escape(found.owner)}",
+        *_next_lines(found.next, "[bold]type next[/]    "),
+    ]
+
+
+def _next_lines(commands: Sequence[Command], head: str) -> list[str]:
+    """Return commands in their order, what each is for below it; `head` stands before the first."""
+    gap = " " * len(Text.from_markup(head).plain)
+    lines = []
+    for place, command in enumerate(commands):
+        lines.append(f"  {head if place == 0 else gap}{escape(command.type)}")
+        lines.append(f"  {gap}  [dim]{escape(command.why)}[/]")
+    return lines
 
 
 def result_line(result: Result) -> str:
@@ -120,10 +154,12 @@ def result_table(results: list[Result]) -> Table:
 
 
 def run_lines(summary: Summary) -> list[str]:
-    """Return a run on record in two lines: state, when, by whom, id; and its verdict."""
+    """Return a run on record in two lines: state, when, by whom, id; its verdict, and what it waits for."""
     colour = COLOURS.get(summary.status, "white")
     head = f"{summary.opened_at:%Y-%m-%d %H:%M} UTC  {escape(summary.opened_by)}"
+    glass = "  [bold red]BREAK GLASS, not reviewed yet[/]" if unreviewed(summary) else ""
+    waits = f"  [yellow]{escape(waiting_for(summary))}[/]" if summary.status == "parked" else ""
     return [
-        f"[{colour}]{summary.status:<15}[/] {head}  [bold]{escape(summary.run_id)}[/]",
-        f"                [dim]{escape(summary.verdict)}[/]",
+        f"[{colour}]{summary.status:<15}[/] {head}  [bold]{escape(summary.run_id)}[/]{glass}",
+        f"                [dim]{escape(summary.verdict)}[/]{waits}",
     ]

@@ -305,6 +305,6 @@ def test_a_run_without_charts_leaves_no_empty_folder(tmp_path: Path) -> None:
 
 def test_the_samples_cover_every_state(tmp_path: Path) -> None:
     """What is looked at by eye is what the tests hold."""
-    for folder in write_samples(tmp_path):
+    for folder in write_samples(tmp_path).values():
         assert write_report(folder).stat().st_size > 10_000
     assert BEGAN + timedelta(0) == summary().opened_at
