@@ -125,7 +125,9 @@ class FileJournal:
         if not lines:
             _sync_folder(path.parent.parent)
         journal = cls(path, held, lines, clock)
-        if aside.exists():  # also one whose note is missing: its process died before it could write it
+        # Also one whose note is missing: its process died before it could write it. A run whose very first
+        # line was torn has not begun; its record starts with 'opened', not with a note.
+        if lines and aside.exists():
             kept = aside.stat().st_size
             journal.append("note", f"{kept} torn bytes were kept aside", data={"torn_bytes": kept})
         return journal

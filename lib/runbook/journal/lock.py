@@ -134,19 +134,16 @@ def _holder(handle: int) -> str:
 
 def _lockers(handle: int) -> list[int]:
     """Return the processes that Linux names as holders of an exclusive lock on what `handle` has open."""
-    lines: list[str] = []
-    with suppress(OSError):
-        lines = LOCKS.read_text(encoding="ascii").splitlines()
-    ours = os.fstat(handle)
-    found = []
-    for words in map(str.split, lines):  # 7: FLOCK ADVISORY WRITE 1234 fe:00:262190 0 EOF
-        if words[1:2] != ["FLOCK"] or words[3] != "WRITE" or int(words[4]) <= 0:
-            continue
-        major, minor, inode = words[5].split(":")
-        device = os.makedev(int(major, 16), int(minor, 16))
-        # btrfs and overlays show another device there than stat does; the process itself can tell.
-        if int(inode) == ours.st_ino and (device == ours.st_dev or _has_open(int(words[4]), ours)):
-            found.append(int(words[4]))
+    ours, found = os.fstat(handle), []
+    with suppress(OSError, ValueError, IndexError):  # no such file here, or not as we know it
+        for words in map(str.split, LOCKS.read_text(encoding="ascii").splitlines()):
+            if words[1] != "FLOCK" or words[3] != "WRITE":  # 7: FLOCK ADVISORY WRITE 1234 fe:00:262190 0 EOF
+                continue
+            pid, (major, minor, inode) = int(words[4]), words[5].split(":")
+            device = os.makedev(int(major, 16), int(minor, 16))
+            # btrfs and overlays show another device there than stat does; the process itself can tell.
+            if int(inode) == ours.st_ino and (device == ours.st_dev or _has_open(pid, ours)):
+                found.append(pid)
     return found
 
 

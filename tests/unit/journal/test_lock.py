@@ -60,6 +60,7 @@ def test_where_nobody_tells_who_holds_it_nothing_is_made_up(path, clock, monkeyp
     for table in (
         None,
         "",
+        "1: FLOCK\n2: FLOCK  ADVISORY  WRITE none\n",
         f"1: FLOCK  ADVISORY  WRITE 4194305 {place} 0 EOF\n",  # above the highest number there is
         f"1: FLOCK  ADVISORY  WRITE 0 {place} 0 EOF\n",  # of another container
         f"1: -> FLOCK  ADVISORY  WRITE {os.getpid()} {place} 0 EOF\n",  # it waits

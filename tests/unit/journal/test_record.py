@@ -64,8 +64,10 @@ def test_a_chain_verifies_and_each_gap_is_found():
 
 
 def test_a_chain_is_bound_by_hashes_not_by_numbers():
-    """Lines with the right numbers that do not follow from each other are refused."""
+    """Lines with the right numbers that do not follow from each other are refused, and so is the reverse."""
     good, _ = chain(2)
+    with pytest.raises(JournalCorrupt, match="j:2: line 3 stands where line 2 belongs"):
+        verify_chain([good[0], make(seq=3, prev=good[0].hash)[0]], where="j")
     with pytest.raises(JournalCorrupt, match="j:2: it does not follow"):
         verify_chain([good[0], make(seq=2)[0]], where="j")
 

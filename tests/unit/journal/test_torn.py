@@ -31,8 +31,9 @@ def test_the_first_line_torn_leaves_an_empty_journal(path, clock):
     path.write_bytes(first[:20])
     assert read_journal(path) == []
     journal = FileJournal.open(path, clock=clock)
-    assert [record.data for record in journal.records] == [{"torn_bytes": 20}]
+    assert journal.records == []
     journal.close()
+    assert asides(path) == {"journal.jsonl.torn-1": first[:20]}
 
 
 def test_zeros_where_a_line_never_reached_the_disk_are_torn_bytes(path, clock):
