@@ -36,7 +36,7 @@ class Agent:
     """An ssh-agent of a test's own; use it as a context manager, with what it gives as the environment."""
 
     def __init__(self, folder: Path) -> None:
-        self.socket = folder / "agent"
+        self.socket = folder / "agent.sock"
 
     def __enter__(self):
         command = ["ssh-agent", "-D", "-a", str(self.socket)]

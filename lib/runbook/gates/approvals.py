@@ -114,6 +114,7 @@ def _standing(papers: Iterable[Paper], request: Request, context: Context) -> St
     alone = any(signature.says == "break glass" for signature in valid)
     enough = alone or len(ordinary) >= context.rule.signatures_at_least
     missing = () if enough else tuple(role for role in context.rule.any_of if role not in ordinary)
+    valid.sort(key=lambda signature: (signature.signed_at, signature.role))
     return Standing(tuple(valid), tuple(refusals), missing, enough)
 
 
