@@ -187,6 +187,10 @@ def plan_move(step: Step, records: Records) -> list[Change]:
     return [*moves, OpenIncident(), Post()]
 
 
+def plan_undoable(step: Step, records: Records) -> list[Change]:
+    return plan_move(step, records)[:3]
+
+
 def plan_order(step: Step) -> Order:
     del step
     return Order()

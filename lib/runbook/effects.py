@@ -250,18 +250,21 @@ class Effects(Stepping):
 
     def _roll_back_now(self) -> RolledBack:
         step, key, began = self._new_step(), key_of("rollback", ROLLBACK, ()), time.monotonic()
+        sites = [
+            (change, self._site(step, title, number, change, tell=True))
+            for title, number, change in reversed(self._applied())
+        ]
+        ours = [(change, site) for change, site in sites if site.ours]
+        if not ours and ROLLBACK in self._done:
+            return self._shown_rollback()
         self._recorder.append_or_tell("started", ROLLBACK, key, {"verb": "rollback"})
         undone: list[str] = []
         left: list[str] = []
-        touched: list[Change] = []
-        for title, number, change in reversed(self._applied()):
-            site = self._site(step, title, number, change, tell=True)
-            if not site.ours:
-                continue
-            touched.append(change)
+        for change, site in ours:
             why = undo_change(change, site)
             (left if why else undone).append(why or change.sentence())
             showing.show_line("✗" if why else "↩", "rollback", change.sentence(), why or "undone")
+        touched = [change for change, _ in ours]
         health = tuple(_health(step, touched))
         left += [
             f"{c.title}: observed {c.observed}; expected {c.expected}" for c in health if c.status == "failed"

@@ -99,11 +99,14 @@ def _counted(stay: list[ChangeLine]) -> str:
 
 def _rolled_back(run: Situation) -> Outcome:
     undone = [c for c in run.changes if c.status == "undone"]
-    why = next((step.message for step in run.open_steps if step.error == "NoGo"), "")
-    because = f" {why[:1].upper()}{why[1:]}." if why else ""
+    decided = next((step for step in run.open_steps if step.error == "NoGo"), None)
+    because = f" {decided.message[:1].upper()}{decided.message[1:]}." if decided else ""
     number = "1 change was" if len(undone) == 1 else f"{len(undone)} changes were"
     return Outcome(
-        NO_GO, f"No-go, rolled back: {number} undone and verified.{because}", _states(undone), terminal=True
+        NO_GO,
+        f"No-go, rolled back: {number} undone and verified.{because}",
+        _states(undone),
+        terminal=run.finished or decided is not None,
     )
 
 

@@ -17,7 +17,7 @@ from runbook.recording import named
 from runbook.step import Step
 from runbook.values import Value, skipped_input
 
-SLICE_S = 1.0  # how often a bar moves while a process waits
+SLICE_S, SLICES = 1.0, 100  # how often a bar moves while a process waits, at most
 
 
 class Decided(Value):
@@ -46,10 +46,11 @@ class Waiting(Effects):
             raise Parked(f"“{what}” waits until {until:%Y-%m-%d %H:%M:%S} UTC", until=until)
         if left_s <= 0:
             return
+        slice_s = max(SLICE_S, left_s / SLICES)
         with step.progress(what, total=left_s, unit="s") as bar:
             while (now := clock.now()) < until:
                 bar.at(left_s - (until - now).total_seconds())
-                clock.sleep_until(min(until, now + timedelta(seconds=SLICE_S)))
+                clock.sleep_until(min(until, now + timedelta(seconds=slice_s)))
 
     def _watch(
         self,
