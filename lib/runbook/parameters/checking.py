@@ -14,10 +14,17 @@ from runbook.errors import ParamsError, Problem, UnknownName
 from runbook.parameters.kinds import fits, settled
 from runbook.parameters.schema import ELSEWHERE, Parameter, Schema, read_schema
 from runbook.plan.judging import secrets_in
-from runbook.plan.loading import SCENARIOS_FILE, environments, load_environment, load_plan
+from runbook.plan.loading import (
+    SCENARIOS_FILE,
+    environments,
+    known_secrets,
+    load_environment,
+    load_plan,
+)
 from runbook.plan.reading import Document, parse_document, read_document
 from runbook.plan.scenarios import Scenario
 from runbook.plan.secrecy import smells_secret
+from runbook.plan.secrets import Secrets
 from runbook.plan.words import nearest, one_of, unknown_names
 
 COMMAND_LINE: Final = "-p"
@@ -57,7 +64,7 @@ def load_parameters(
         layers.append(Document(file=f"{SCENARIOS_FILE}, {scenario.name!r}", data=dict(scenario.params)))
     layers.append(_command_line(schema, overrides))
     surroundings = list(_problems_around(root, environment, schema, layers))
-    return _complete(schema, layers, environment=environment, more=surroundings)
+    return _complete(schema, layers, environment=environment, more=surroundings, secrets=known_secrets(root))
 
 
 def _problems_around(root: Path, name: str, schema: Schema, layers: Iterable[Document]) -> Iterator[Problem]:
@@ -86,6 +93,7 @@ def _complete(
     *,
     environment: str | None = None,
     more: Iterable[Problem] = (),
+    secrets: Secrets | None = None,
 ) -> dict[str, JsonValue]:
     """Return defaults under the layers, later ones over earlier ones; every layer is checked as a whole."""
     complete = {parameter.name: parameter.default for parameter in schema.parameters}
@@ -98,8 +106,13 @@ def _complete(
             if (parameter := schema.named(name)) and fits(parameter.kind, value):
                 complete[name] = settled(parameter.kind, value)
     if problems := list(dict.fromkeys([*more, *problems])):
-        raise ParamsError(problems)
+        raise ParamsError([_masked(problem, secrets) for problem in problems] if secrets else problems)
     return complete
+
+
+def _masked(problem: Problem, secrets: Secrets) -> Problem:
+    """Return a problem that shows what was found, but no secret: it was typed into the wrong place."""
+    return Problem(**{name: secrets.mask(text) for name, text in vars(problem).items()})
 
 
 def _problems(schema: Schema, layer: Document, *, environment: str | None) -> Iterator[Problem]:

@@ -116,13 +116,13 @@ def _secret_texts(data: Any, name: str = "") -> Iterator[str]:
 
 
 def _escaped(plain: str) -> Iterator[str]:
-    """Return what keeps the text's letters as they are: one escape, or JSON or HTML around it."""
+    """Return what keeps the text's letters as they are: one escape, or a literal, JSON or HTML around it."""
     for form in dict.fromkeys(
         [plain, *_in_urls(plain), *_in_json(plain), *_in_python(plain), *_quoted(plain)]
     ):
         yield form
-        yield from _in_json(form)
-        yield from _in_html(form)
+        for around in (_in_json, _in_python, _in_html):
+            yield from around(form)
 
 
 def _unlike(plain: str) -> Iterator[str]:
@@ -150,7 +150,8 @@ def _in_json(plain: str) -> Iterator[str]:
     for ascii_only in (True, False):
         form = json.dumps(plain, ensure_ascii=ascii_only)[1:-1]
         yield form
-        yield re.sub(r"[<>&']", lambda match: f"\\u{ord(match[0]):04x}", form)  # as a web page holds it
+        for signs in ("[<>&]", "[<>&']"):  # as a web page holds it
+            yield re.sub(signs, lambda match: f"\\u{ord(match[0]):04x}", form)
 
 
 def _in_python(plain: str) -> Iterator[str]:
