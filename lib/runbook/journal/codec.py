@@ -56,11 +56,11 @@ def encode(value: Any) -> Any:
 def decode(data: Any) -> Any:
     """Return what `encode` was given; JournalCorrupt when the data names something we do not have."""
     if isinstance(data, list):
-        return [decode(item) for item in data]
+        return [decode(item) if isinstance(item, dict | list) else item for item in data]
     if not isinstance(data, dict):
         return data
     if TAG not in data:
-        return {key: decode(item) for key, item in data.items()}
+        return {key: decode(item) if isinstance(item, dict | list) else item for key, item in data.items()}
     decoder = _DECODERS.get(str(data[TAG]))
     if decoder is None:
         raise JournalCorrupt(f"the record holds a {data[TAG]!r}, which this version does not know")
@@ -90,7 +90,8 @@ def _decode_model(data: dict[str, Any]) -> Value:
     if module.partition(".")[0] != "runbook" and module not in sys.modules:
         raise JournalCorrupt(f"the record names the class {data['class']}, which is not of this package")
     try:
-        kind = getattr(importlib.import_module(module), name)
+        # Asking the import machinery for each of thousands of values takes longer than making them.
+        kind = getattr(sys.modules.get(module) or importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
         raise JournalCorrupt(f"the record names {data['class']}, which this version does not have") from error
     if not (isinstance(kind, type) and issubclass(kind, Value)):

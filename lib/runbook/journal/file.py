@@ -12,6 +12,7 @@ import gc
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import zip_longest
 from pathlib import Path
 from threading import RLock
 from typing import Any, Self
@@ -42,19 +43,23 @@ def read_journal(path: Path) -> list[Record]:
 
 
 def _parse(
-    content: bytes, *, where: str, after: tuple[Record, int] | None = None
+    content: bytes,
+    *,
+    where: str,
+    after: tuple[Record, int] | None = None,
+    known: Sequence[Record] = (),
 ) -> tuple[list[tuple[Record, int]], bytes]:
     """Return each record with the size of the file after it, and the torn bytes at the end.
 
-    `content` is what follows the line `after`, or the whole journal.
+    `content` is what follows the line `after`, or the whole journal; of `known` is taken what it holds.
     """
     seq, end = (after[0].seq, after[1]) if after else (0, 0)
     *whole, torn = content.split(b"\n")
     lines = []
     with _collector_paused():
-        for number, line in enumerate(whole, start=seq + 1):
+        for number, (line, same) in enumerate(zip_longest(whole, known[: len(whole)]), start=seq + 1):
             end += len(line) + 1
-            lines.append((Record.parse(line, where=f"{where}:{number}"), end))
+            lines.append((Record.parse(line, where=f"{where}:{number}", known=same), end))
     verify_chain((record for record, _ in lines), where=where, after=after[0] if after else None)
     _refuse_changed_end(torn, where=f"{where}:{seq + len(whole) + 1}")
     return lines, torn
@@ -95,15 +100,18 @@ class FileJournal:
         self._broken: str | None = None
 
     @classmethod
-    def open(cls, path: Path, *, clock: Clock) -> Self:
+    def open(cls, path: Path, *, clock: Clock, known: Sequence[Record] = ()) -> Self:
         """Open or create `path` for this process alone.
+
+        `known` are records that `read_journal` gave a moment ago: the file is verified all the same, but
+        decoding their lines again, which is most of the work, is spared.
 
         Raises RunBusy when another process holds it, JournalCorrupt when what is there is damaged,
         JournalError when it cannot be read, written or kept.
         """
         held = hold(path, _OPEN, clock)
         try:
-            return cls._take_up(path, held, clock)
+            return cls._take_up(path, held, clock, known)
         except BaseException as error:
             held.release()
             if isinstance(error, OSError):
@@ -112,9 +120,9 @@ class FileJournal:
             raise
 
     @classmethod
-    def _take_up(cls, path: Path, held: Held, clock: Clock) -> Self:
+    def _take_up(cls, path: Path, held: Held, clock: Clock, known: Sequence[Record]) -> Self:
         """Read what is there, make sure it is on disk, and put aside what a dying process left at its end."""
-        lines, torn = _parse(_read(held.handle, 0), where=path.name)
+        lines, torn = _parse(_read(held.handle, 0), where=path.name, known=known)
         aside = path.with_name(f"{path.name}.torn-{len(lines) + 1}")
         if torn:
             _keep_aside(aside, torn)

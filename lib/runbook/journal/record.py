@@ -85,8 +85,8 @@ class Record:
         return cls(seq, at, kind, title, key, data, prev, hashed), line
 
     @classmethod
-    def parse(cls, line: bytes, *, where: str) -> Record:
-        """Read a line back, given without its newline.
+    def parse(cls, line: bytes, *, where: str, known: Record | None = None) -> Record:
+        """Read a line back, given without its newline; it is `known` again when it has the same hash.
 
         Raises JournalCorrupt naming `where` when a byte of it is not as it was written, or when it is of
         a kind that this version does not know.
@@ -96,9 +96,10 @@ class Record:
             raise damaged(where, "it does not end in its hash, as a whole line does")
         content = hashlib.sha256(memoryview(line)[:-_SEAL_BYTES])
         content.update(b"}")
-        if content.hexdigest().encode() != seal[1]:
+        hashed = content.hexdigest()
+        if hashed.encode() != seal[1]:
             raise damaged(where, "its content does not match its hash")
-        return cls(**_fields(line, where=where))
+        return known if known and known.hash == hashed else cls(**_fields(line, where=where))
 
 
 def damaged(where: str, what: str) -> JournalCorrupt:

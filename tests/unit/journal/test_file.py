@@ -157,3 +157,34 @@ def test_a_journal_that_cannot_be_read_is_named(tmp_path):
     """The error names the file and the system's reason."""
     with pytest.raises(JournalError, match=r"absent\.jsonl cannot be read"):
         read_journal(tmp_path / "absent.jsonl")
+
+
+def test_what_was_read_a_moment_ago_is_verified_but_not_decoded_again(path, clock):
+    """Known records are taken where their lines are as they were; what came since is read, damage found."""
+    journal = FileJournal.open(path, clock=clock)
+    journal.append("note", "first")
+    journal.append("note", "second")
+    known = read_journal(path)
+    journal.append("note", "since")
+    journal.close()
+    reopened = FileJournal.open(path, clock=clock, known=known)
+    assert [record.title for record in reopened.records] == ["first", "second", "since"]
+    assert [one is other for one, other in zip(reopened.records, known, strict=False)] == [True, True]
+    reopened.close()
+    path.write_bytes(path.read_bytes().replace(b"first", b"fjrst"))
+    with pytest.raises(JournalCorrupt, match=r"journal\.jsonl:1: its content does not match"):
+        FileJournal.open(path, clock=clock, known=known)
+
+
+def test_known_records_of_another_journal_are_not_believed(path, clock, tmp_path):
+    """What the file holds counts, not what somebody remembers; a file that is shorter now is shorter."""
+    other = FileJournal.open(tmp_path / "other.jsonl", clock=clock)
+    for number in range(3):
+        other.append("note", f"other {number}")
+    other.close()
+    mine = FileJournal.open(path, clock=clock)
+    mine.append("note", "mine")
+    mine.close()
+    reopened = FileJournal.open(path, clock=clock, known=other.records)
+    assert [record.title for record in reopened.records] == ["mine"]
+    reopened.close()
