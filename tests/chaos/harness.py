@@ -46,7 +46,7 @@ def in_a_process(work, *, death: Death | None = None) -> int:
     if child == 0:
         code = 70
         try:
-            _arm(death)
+            arm(death)
             code = work()
         except BaseException:  # noqa: BLE001  # whatever it is, the parent is told
             traceback.print_exc()
@@ -57,7 +57,7 @@ def in_a_process(work, *, death: Death | None = None) -> int:
     return os.waitstatus_to_exitcode(status)
 
 
-def _arm(death: Death | None) -> None:
+def arm(death: Death | None) -> None:
     opening._open_runs.clear()
     if death is None:
         return
