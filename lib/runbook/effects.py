@@ -17,6 +17,7 @@ from runbook.errors import (
     LeftInBetween,
     Parked,
     RunBusy,
+    StepFailed,
 )
 from runbook.gates import approvals
 from runbook.gates.limits import require_within
@@ -92,6 +93,7 @@ class Effects(Stepping):
     def _pass_gates(self, step: Step, plan: Plan, title: str) -> None:
         """Let a plan through whose effects have begun; else hold it against every gate, in full."""
         self._refuse_effect_beside_scratch()
+        self._refuse_secret_resources(plan)
         if title not in self._begun:
             require_within(plan.title, plan.amounts(), self._place.environment.gates.limits)
             self._require_approval(step, plan)
@@ -103,6 +105,15 @@ class Effects(Stepping):
             by=self._recorder.opened["opened_by"],
             now=self._place.clock.now(),
         )
+
+    def _refuse_secret_resources(self, plan: Plan) -> None:
+        """Refuse a resource whose name holds a secret: reservations are files that others read."""
+        names = self._place.secrets.found_in(list(plan.resources))
+        if names:
+            raise StepFailed(
+                f"“{plan.title}” would reserve a resource named by the value of {', '.join(names)}; "
+                "name it otherwise"
+            )
 
     def _require_window(self) -> None:
         gates, runbook = self._place.environment.gates, self._recorder.opened["runbook"]

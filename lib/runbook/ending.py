@@ -12,6 +12,7 @@ from runbook.errors import InputError, JournalError, LeftInBetween, RunBusy, Unk
 from runbook.gates.reservations import FOLDER, Reservation, Reservations
 from runbook.journal import FileJournal, read_journal
 from runbook.opening import JOURNAL, beginning_of, clock_of, find_run, make_run, run_folder
+from runbook.plan import known_secrets
 from runbook.summary import Summary
 
 RELEASED = "released.jsonl"
@@ -74,7 +75,8 @@ def release(root: Path, resource: str, *, environment: str, reason: str) -> Rese
             else f"nobody holds {resource!r}; held: {held or 'nothing'}"
         )
     freed = holding[0].release(resource)
-    said = {"resource": resource, "by": surroundings.who(), "reason": reason, "held_by": freed.run_id}
+    why = known_secrets(root).mask(reason)
+    said = {"resource": resource, "by": surroundings.who(), "reason": why, "held_by": freed.run_id}
     _log(outputs / FOLDER / RELEASED, said)
     _note(root, freed.run_id, said)
     return freed

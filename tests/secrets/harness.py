@@ -16,7 +16,10 @@ RUN = ("run", "toy", "--env", "sandbox", "--run-id", "r1")
 
 
 def project_of(folder, *cells, parameters=PARAMETERS):
-    """Write a project with these cells; each may raise and the next one runs all the same."""
+    """Write a project with these cells; each may raise and the next one runs all the same.
+
+    Its environments name every canary, and are otherwise those of the toy project.
+    """
     made = make_project(folder, parameters=parameters)
     for name, mode in (("sandbox", "apply"), ("production", "plan")):
         path = made / "params" / name / "environment.yaml"

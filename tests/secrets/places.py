@@ -14,14 +14,15 @@ import sys
 import threading
 import warnings
 import zlib
+from datetime import UTC, datetime
 
-# ruff: noqa: T201
 import scrapbook
 from IPython.display import HTML, JSON, Image, Latex, Markdown, display
 from matplotlib.figure import Figure
 
 from runbook import open_run, showing
 from runbook.errors import NoGo, StepFailed
+from runbook.gates.watching import Look
 from runbook.step import Step
 from runbook.summary import Conclusion, Number
 from runbook.values import Check
@@ -370,21 +371,61 @@ def fail_with_theirs(run):
 
 
 class Telltale(toy.WriteNumber):
-    """A change whose sentence names a secret."""
+    """A change that is data without a secret, and speaks of one whatever it is asked."""
+
+    part: str
+
+    def _say(self, part, otherwise):
+        return f"{part} with {VALUES['TOY_TOKEN']}" if part == self.part else otherwise
 
     def sentence(self):
-        return f"write with {VALUES['TOY_TOKEN']}"
+        return self._say("sentence", f"write {self.number}")
+
+    def resource(self):
+        return self._say("resource", "world.txt")
+
+    def touches(self):
+        return self._say("touches", "world.txt")
+
+    def way_back(self):
+        return self._say("way back", "delete the line")
+
+    def before(self):
+        return self._say("before", "it is not there")
+
+    def after(self):
+        return self._say("after", "it is there")
+
+    def observe(self, step):
+        return self._say("observe", super().observe(step))
 
 
-def telltale(step: Step) -> Telltale:
-    return Telltale(number=5)
+PARTS = ("sentence", "resource", "touches", "way back", "before", "after", "observe")
 
 
-def plan_telltale(run):
-    """The plan is data without the secret; only its sentence, made when it is shown, has it."""
-    plan = run.plan("telltale", telltale)
-    display(plan)
-    print(plan.changes[0].sentence())
+def telltale(step: Step, part: str) -> Telltale:
+    return Telltale(number=PARTS.index(part) + 100, part=part)
+
+
+def change_telltale(run):
+    """Plan, show, approve and apply a change for each thing that it can say."""
+    for part in PARTS:
+        plan = run.plan(f"tell of {part}", telltale, part)
+        display(plan)
+        print(plan.changes[0].sentence(), plan)
+        for verb in (run.approve, run.apply):
+            try:
+                display(verb(plan))
+            except Exception as error:  # noqa: BLE001  # whatever it is, it is shown
+                print(f"{type(error).__name__}: {error} {getattr(error, '__notes__', [])}")
+
+
+def look(step: Step, past) -> Look:
+    return Look(at=step.clock.now(), says=f"refused {VALUES['TOY_TOKEN']}", decision="hold", ends=True)
+
+
+def watch_telltale(run):
+    run.watch("watch it", look, until=datetime(2026, 1, 1, tzinfo=UTC))
 
 
 def conclusion(step: Step) -> Conclusion:
