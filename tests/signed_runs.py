@@ -62,9 +62,7 @@ class Office:
 
     def open(self, run_id="r1", x=1, environment="production"):
         opening._open_runs.clear()
-        return opening.open_run(
-            "toy", environment=environment, run_id=run_id, mode="apply", params={"x": x}
-        )
+        return opening.open_run("toy", environment=environment, run_id=run_id, mode="apply", params={"x": x})
 
     def ask(self, run_id="r1", x=1):
         """Go as far as the approval and park there."""
