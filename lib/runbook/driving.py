@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -23,7 +23,7 @@ from runbook.masking import masked
 from runbook.opening import JOURNAL, Beginning, begin_run, clock_of, make_folder, run_folder
 from runbook.plan import Secrets, known_secrets
 from runbook.report import write_index
-from runbook.sealing import seal
+from runbook.sealing import seal, sealing_key
 from runbook.summary import Summary
 from runbook.values import printable
 
@@ -60,7 +60,7 @@ class Driver:
             with _signals_deferred():
                 self._close_record(folder, ending, begin)
                 self._show_anew(begin, folder)
-                summary = seal(folder)
+                summary = seal(folder, key=sealing_key(begin.environment, folder.parent))
                 write_index(folder.parent)
         return summary
 
@@ -76,7 +76,7 @@ class Driver:
             if not _is_shown(ending):
                 raise ReplayMismatch(f"{begin.run_id} cannot be shown from its record: {ending.message}")
             shown.replace(folder / NOTEBOOK)
-            summary = seal(folder)
+            summary = seal(folder, key=sealing_key(begin.environment, folder.parent))
             write_index(folder.parent)
         return summary
 
@@ -86,7 +86,8 @@ class Driver:
             return
         with tempfile.TemporaryDirectory(dir=folder.parent) as beside:
             shown = Path(beside) / NOTEBOOK
-            if _is_shown(self._execute(begin, shown, replay=True)):
+            unheard = replace(self, hear=lambda _kind, _data: None)  # it was heard when it happened
+            if _is_shown(unheard._execute(begin, shown, replay=True)):
                 shown.replace(folder / NOTEBOOK)
 
     def _execute(self, begin: Beginning, output: Path, *, replay: bool, answer: str = "") -> Ending:

@@ -1,15 +1,51 @@
-"""Commands by which people decide: abort, release."""
+"""Commands by which people decide: approve, abort, release."""
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.markup import escape
 
-from runbook import ending
+from runbook import approving, ending
 from runbook.cli.app import Reason, app, out, print_outcome, root
 from runbook.errors import InputError
+
+
+@app.command()
+def approve(
+    run_id: Annotated[str, typer.Argument(metavar="RUN")],
+    role: Annotated[str, typer.Option("--as", help="the role you sign as, such as tech-lead")],
+    key: Annotated[
+        Path | None, typer.Option(help="your private key, or the .pub of one that your agent holds")
+    ] = None,
+    reason: Annotated[str, typer.Option(help="why; needed to break the glass and for a review")] = "",
+    break_glass: Annotated[
+        bool, typer.Option(help="approve alone, in an emergency; others look later")
+    ] = False,
+    review: Annotated[bool, typer.Option(help="sign that you looked at such an approval afterwards")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="do not ask once more on a terminal")] = False,
+) -> None:
+    """Show in full what a run waits for, and sign it."""
+    place = root()
+    if review:
+        _require(reason)
+        signed = approving.review(place, run_id, role=role, key=key, reason=reason)
+        out.print(
+            f"reviewed by {escape(signed.principal)}, on record; seal the run again: runbook seal {run_id}"
+        )
+        return
+    request = approving.waiting_request(place, run_id)
+    out.print(escape(repr(request)))
+    if sys.stdin.isatty() and not yes:
+        typer.confirm("Sign this?", abort=True)
+    standing = approving.approve(place, run_id, role=role, key=key, reason=reason, break_glass=break_glass)
+    if standing.enough:
+        out.print(f"signed, and that is enough; to go on: runbook resume {run_id}")
+    else:
+        out.print(f"signed; still missing: {', '.join(standing.missing)}")
 
 
 @app.command()

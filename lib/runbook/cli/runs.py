@@ -29,9 +29,10 @@ from runbook.cli.app import (
 from runbook.clock import WallClock
 from runbook.errors import InputError, JournalError, RunBusy
 from runbook.journal import is_held
-from runbook.opening import JOURNAL, clock_of, find_run, refuse_unfinished, run_folder
+from runbook.opening import JOURNAL, clock_of, find_run, refuse_unfinished, reservations, run_folder
 from runbook.parameters import describe, load_parameters, read_schema
 from runbook.summary import Summary
+from runbook.verifying import Verification
 
 Params = Annotated[list[str] | None, typer.Option("-p", metavar="K=V", help="a parameter; may be repeated")]
 
@@ -146,10 +147,20 @@ def status(run_id: Annotated[str, typer.Argument()] = "", as_json: AsJson = Fals
     if as_json:
         print_json(json.loads(summary.model_dump_json()))
         return
+    folder = run_folder(place, run_id)
     out.print(f"[bold]{summary.run_id}[/]  {summary.status}, opened by {escape(summary.opened_by)}")
     for step in summary.steps:
         out.print(f"  {step.status:<8} {step.verb} · {escape(step.title)} · {step.seconds:.2f} s")
-    print_outcome(place, summary)
+    out.print(escape(summary.verdict))
+    for reason in summary.reasons:
+        out.print(f"  {escape(reason)}")
+    held = reservations(place, summary.environment, run_id=run_id).held()
+    now = clock_of(summary.environment).now()
+    sealed = (folder / "SHA256SUMS").exists()
+    for line in terminal.handover_lines(summary, held=held, sealed=sealed, now=now):
+        out.print(line)
+    if sealed:
+        out.print(f"  report: {folder}/report.html")
 
 
 def _list_runs(place: Path, *, as_json: bool) -> None:
@@ -177,23 +188,28 @@ def _summaries(place: Path) -> list[Summary]:
 def verify(
     run_or_folder: Annotated[str, typer.Argument(metavar="RUN|DIR")],
     signers: Annotated[
-        Path | None, typer.Option(help="whose signatures count; by default the project's allowed_signers")
+        Path | None, typer.Option(help="whose signatures count; by default params/<env>/allowed_signers")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check a sealed run: files, signature, journal, summary, report, approvals; say what its seal proves."""
+    """Check a sealed run: sums, signature, chain, approvals, summary and report against the journal."""
     found = approving.verify(run_or_folder, start=Path.cwd(), signers=signers)
     if as_json:
-        print_json(json.loads(found.model_dump_json()) | {"holds": found.holds, "says": found.sentence()})
+        print_json(json.loads(found.model_dump_json()))
     else:
-        for line in found.wrong:
-            err.print(f"[red]✗[/] {escape(line)}")
-        mark = "[green]✓[/]" if found.holds else "[red]✗[/]"
-        out.print(f"{mark} {escape(found.run_id)}, {found.environment}: {escape(found.sentence())}")
-        for line in found.remarks:
-            out.print(f"  {escape(line)}")
+        _print_verification(found)
     if not found.holds:
         raise typer.Exit(1)
+
+
+def _print_verification(found: Verification) -> None:
+    for line in found.wrong:
+        err.print(f"[red]✗[/] {escape(line)}")
+    if found.holds:
+        out.print(f"[green]✓[/] {found.run_id}: {found.files} files as sealed; {escape(found.sentence())}")
+        out.print(f"  {escape(found.verdict)}")
+    for remark in found.remarks:
+        out.print(f"  {escape(remark)}")
 
 
 @app.command()
