@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -86,8 +86,7 @@ class Driver:
             return
         with tempfile.TemporaryDirectory(dir=folder.parent) as beside:
             shown = Path(beside) / NOTEBOOK
-            unheard = replace(self, hear=lambda _kind, _data: None)  # it was heard when it happened
-            if _is_shown(unheard._execute(begin, shown, replay=True)):
+            if _is_shown(self._execute(begin, shown, replay=True)):
                 shown.replace(folder / NOTEBOOK)
 
     def _execute(self, begin: Beginning, output: Path, *, replay: bool, answer: str = "") -> Ending:
@@ -115,7 +114,7 @@ class Driver:
             environment=surroundings.kernel_environment(
                 root=self.root, outputs=outputs, replay=replay, answer=answer
             ),
-            hear=self.hear,
+            hear=(lambda _kind, _data: None) if replay else self.hear,  # it was heard when it happened
             log=log,
             mask=partial(masked, secrets),
             timeout_s=self.timeout_s,
