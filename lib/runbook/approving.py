@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from runbook import surroundings
@@ -164,7 +164,8 @@ def verify(run_or_folder: str, *, start: Path, signers: Path | None = None) -> V
 
     def whose(environment: str) -> Signers | None:
         if signers is not None:
-            return with_revoked(signers)
+            # A list named by hand changes nothing of what a rehearsal's key proves.
+            return replace(with_revoked(signers), rehearsed=environment == "sandbox")
         known = root is not None and environment in environments(root)
         if root is None or not known:
             return None

@@ -7,6 +7,7 @@ equally complete text in a terminal.
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -60,6 +61,22 @@ def shown(value: Any) -> str:
 def printable(text: str) -> str:
     """Return text that any file can hold: a lone surrogate (an odd file name) is written as its escape."""
     return text.encode("utf-8", "backslashreplace").decode()
+
+
+# Control characters, direction overrides and lone surrogates: shown by their number, never obeyed.
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff]"
+)
+
+
+def plain(text: str) -> str:
+    """Return text whose unseen characters can be seen: `⟨U+202E⟩` instead of the character."""
+    return _UNSEEN.sub(lambda found: f"⟨U+{ord(found[0]):04X}⟩", text)
+
+
+def in_one_line(text: str) -> str:
+    """Return others' text as it may stand in a terminal: unseen characters and line ends by their numbers."""
+    return plain(text).replace("\n", "⟨U+000A⟩").replace("\t", "⟨U+0009⟩")
 
 
 def html_table(rows: Iterable[Iterable[str]], head: Iterable[str] = ()) -> str:

@@ -1,5 +1,7 @@
 """What people do to a run from outside: sign what it asks for, review an emergency, verify the record."""
 
+import shutil
+
 import pytest
 
 from runbook import approving, surroundings
@@ -7,6 +9,7 @@ from runbook.clock import WallClock
 from runbook.errors import ApprovalRefused, InputError, RunBusy, UnknownName
 from runbook.gates.approvals import Approval
 from runbook.journal import FileJournal, decode, read_journal
+from runbook.sealing import seal, sealing_key
 from tests import toy
 from tests.keys import public
 from tests.signed_runs import GATES, Office
@@ -188,6 +191,18 @@ def test_another_runs_record_in_this_runs_folder_is_told(office):
     office.whole().rename(office.folder("r2"))
     found = office.verify("r2")
     assert found.wrong == ("journal.jsonl:1: this is the record of r1, in the folder of r2",)
+
+
+def test_a_rehearsals_list_named_by_hand_proves_no_more(office, tmp_path):
+    """An artefact of a nightly drill, checked elsewhere with the list that came with it."""
+    run = office.open(environment="sandbox")
+    run.finish()
+    shutil.copy(office.root / "notebooks/drills/toy.ipynb", office.folder() / "notebook.ipynb")
+    seal(office.folder(), key=sealing_key("sandbox", office.root / "outputs"))
+    listing = (office.root / "outputs/.signers/sandbox").rename(tmp_path / "signers")
+    assert not office.verify().holds
+    found = office.verify(signers=listing)
+    assert (found.holds, found.seal) == (True, "rehearsed")
 
 
 def test_revoked_keys_beside_the_list_are_asked(office, tmp_path):

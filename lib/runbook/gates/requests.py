@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, AwareDatetime, ConfigDict, Field, JsonValue, PlainSerializer
 
 from runbook.clock import utc_text
-from runbook.values import Value, html_table, shown
+from runbook.values import Value, html_table, in_one_line, shown
 
 Says = Literal["approve", "break glass", "review"]
 Instant = Annotated[
@@ -88,7 +88,7 @@ class Request(Value):
         return self.model_dump(exclude=drop) == other.model_dump(exclude=drop)
 
     def rows(self) -> list[tuple[str, str]]:
-        """Return all that is signed, each change in full."""
+        """Return all that is signed, each change in full; what others wrote cannot steer a terminal."""
         wanted = f"{self.signatures_at_least} of {', '.join(self.any_of)}"
         about = [
             ("asked", f"{self.title} ({self.kind}), digest {self.plan_digest[:DIGITS]}"),
@@ -98,10 +98,8 @@ class Request(Value):
             ("asked at", f"{shown(self.requested_at)}, to be used until {shown(self.expires_at)}"),
             ("signatures", wanted),
         ]
-        return [
-            *about,
-            *(row for number, line in enumerate(self.changes, start=1) for row in _told(number, line)),
-        ]
+        told = (row for number, line in enumerate(self.changes, start=1) for row in _told(number, line))
+        return [(name, in_one_line(text)) for name, text in (*about, *told)]
 
     def _repr_html_(self) -> str:
         return html_table(self.rows())

@@ -11,10 +11,8 @@ from dataclasses import dataclass
 from html import escape
 from html.parser import HTMLParser
 
-# Control characters, direction overrides and lone surrogates: shown by their number, never obeyed.
-_UNSEEN = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff]"
-)
+from runbook.values import plain as plain  # noqa: PLC0414  # the rooms of the report know it from here
+
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 _DATA_IMAGE = re.compile(r"data:image/(?:png|jpeg|gif|webp);base64,[A-Za-z0-9+/=\s]+", re.ASCII)
 
@@ -41,11 +39,6 @@ _ROW = re.compile(r"(?i)<tr[\s>]")
 _QUIET = _names("html body font center colgroup col tt section")
 _DEPTH_AT_MOST = 60
 _SPAN_AT_MOST = 1000
-
-
-def plain(text: str) -> str:
-    """Return text whose unseen characters can be seen: `⟨U+202E⟩` instead of the character."""
-    return _UNSEEN.sub(lambda found: f"⟨U+{ord(found[0]):04X}⟩", text)
 
 
 def without_ansi(text: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from runbook.account import summarize
 from runbook.errors import RunbookError
-from runbook.report.clean import plain
+from runbook.values import plain
 from runbook.verifying.sealed import JOURNAL, REPORT, SUMMARY, Sealed
 
 _META = re.compile(r'<meta name="(journal-head|run-verdict)" content="([^"]*)">')

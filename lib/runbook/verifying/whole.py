@@ -8,6 +8,7 @@ from pathlib import Path
 from runbook.plan import Person
 from runbook.seals import SUMS
 from runbook.signatures import Signers
+from runbook.values import in_one_line
 from runbook.verifying import approvals, files, record, seal
 from runbook.verifying.sealed import JOURNAL, Sealed, read_sealed
 from runbook.verifying.verdict import Verification
@@ -50,27 +51,29 @@ def verify(
         *record.scratch_remarks(sealed),
     ]
     return Verification(
-        run_id=sealed.run_id,
-        environment=sealed.environment,
-        verdict=sealed.summary.verdict if sealed.summary else "",
+        **_about(sealed),
         seal=found.state,
         signed_by=found.by.principal if found.by else "",
         fingerprint=found.by.fingerprint if found.by else "",
         sealed_at=sealed.last_at,
         files=sealed.sums.count(b"\n"),
-        wrong=tuple(dict.fromkeys(wrong)),
-        remarks=tuple(dict.fromkeys(remarks)),
+        wrong=_lines(wrong),
+        remarks=_lines(remarks),
     )
+
+
+def _about(sealed: Sealed) -> dict[str, str]:
+    verdict = sealed.summary.verdict if sealed.summary else ""
+    about = {"run_id": sealed.run_id, "environment": sealed.environment, "verdict": verdict}
+    return {name: in_one_line(text) for name, text in about.items()}
+
+
+def _lines(found: Iterable[str]) -> tuple[str, ...]:
+    """Return each line once; names and texts of a folder that anybody wrote cannot steer a terminal."""
+    return tuple(dict.fromkeys(in_one_line(line) for line in found))
 
 
 def _not_sealed(sealed: Sealed) -> Verification:
     what = f"{SUMS}: missing; the run is not sealed: runbook seal {sealed.run_id}"
     gone = () if sealed.records else (f"{JOURNAL}: there is no record of a run in this folder",)
-    return Verification(
-        run_id=sealed.run_id,
-        environment=sealed.environment,
-        verdict=sealed.summary.verdict if sealed.summary else "",
-        seal="not checked",
-        files=0,
-        wrong=(what, *gone),
-    )
+    return Verification(**_about(sealed), seal="not checked", files=0, wrong=_lines((what, *gone)))

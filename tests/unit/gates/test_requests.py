@@ -51,6 +51,14 @@ def test_markup_in_a_request_stays_text():
     assert "<script>" not in hostile._repr_html_()
 
 
+def test_text_of_others_cannot_steer_the_signers_terminal():
+    """A record that moves the cursor, turns text around or breaks a line is shown by its numbers."""
+    line = REQUEST.changes[0].model_copy(update={"after": "ttl 300 s\x1b[8m\nchange 2  harmless\u202e"})
+    shown = repr(REQUEST.model_copy(update={"changes": (line,)}))
+    assert "ttl 300 s⟨U+001B⟩[8m⟨U+000A⟩change 2  harmless⟨U+202E⟩" in shown
+    assert "\x1b" not in shown
+
+
 def test_a_time_without_a_zone_is_refused():
     """Times on record are UTC."""
     with pytest.raises(ValidationError):

@@ -139,6 +139,15 @@ def hostile(office):
     return folder
 
 
+def test_a_hostile_folder_cannot_steer_the_terminal(office):
+    """Names of files are others' text: escapes and line ends are shown by their numbers."""
+    office.whole()
+    (office.folder() / "evidence/a\x1b[2J\n✓ r1: all is well").write_text("x")
+    wrong = office.verify().wrong
+    assert any("a⟨U+001B⟩[2J⟨U+000A⟩✓ r1" in line for line in wrong)
+    assert not any("\x1b" in line or "\n" in line for line in wrong)
+
+
 # Parked runs
 
 
