@@ -87,6 +87,7 @@ def summary(status: RunStatus = "done", *, began_at: datetime = BEGAN, **changes
         "numbers": _numbers(broken=broken) if whole else {},
         "steps": _steps(status),
         "versions": VERSIONS,
+        "terminal": status in {"done", "abandoned"},
     }
     return Summary(**{**fields, **changes})
 

@@ -147,9 +147,6 @@ def safety(run: Summary) -> tuple[Safe, str]:
     """Return whether a run can be left as it is, and why, in one sentence that promises nothing."""
     if run.status == "running":
         return "busy", f"A process is at work on it: change nothing that it changes. {_so_far(run)}"
-    if run.lost_lines:
-        lines = "1 line" if run.lost_lines == 1 else f"{run.lost_lines} lines"
-        return "no", f"The record cannot tell: {lines} of it were lost during a rollback. {_look(run)}"
     if wrong := list(_unsafe(run)):
         return "no", f"No: {'; '.join(wrong)}."
     if run.status == "left in between":
@@ -162,13 +159,12 @@ def _so_far(run: Summary) -> str:
     return f"So far {_are(applied)} in place." if applied else "So far nothing is changed."
 
 
-def _look(run: Summary) -> str:
-    resources = ", ".join(dict.fromkeys(change.resource for change in run.changes))
-    return f"Look for yourself at {resources or 'what it changes'}; what was done went to stderr."
-
-
 def _unsafe(run: Summary) -> Iterator[str]:
-    """Yield what is in doubt, what could not be undone, and what is half-done."""
+    """Yield what the record lost, what is in doubt, what could not be undone, and what is half-done."""
+    if run.lost_lines:
+        lines = "1 line was" if run.lost_lines == 1 else f"{run.lost_lines:,} lines were"
+        where = ", ".join(dict.fromkeys(change.resource for change in run.changes)) or "what it changes"
+        yield f"{lines} lost of the record of a rollback; they went to stderr, look for yourself at {where}"
     for status in (*IN_DOUBT, "not undone"):
         if found := _of(run, status):
             yield f"{_named(found)}: {HAPPENED[status]}"
@@ -289,7 +285,9 @@ def _to_go_on(run: Summary) -> Iterator[Command]:
                 type=f"runbook approve {run.run_id} --as {role.replace('_', '-')} --key FILE", why=told
             )
         when = f"from {_when(run.waits_until)} on" if run.waits_until else "once it is signed"
-        yield Command(type=resume, why=f"go on, {when}; `runbook resume --due` does it by itself")
+        yield Command(type=resume, why=f"go on, {when}; resume --due does it by itself")
+    elif any(step.verb == "rollback" for step in _not_ended(run)):
+        return  # forward again is no way on from half a way back
     elif run.status == "left in between":
         if run.steps and f"{resume} --took-effect" in _open(run).message:
             yield Command(

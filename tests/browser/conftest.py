@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from runbook.report import write_index, write_report
-from runbook.summary import CheckLine, Number
+from runbook.summary import ApprovalLine, ChangeLine, CheckLine, Number
 from runbook.values import Check, Phase
-from tests.run_samples import summary, write_run, write_samples
+from tests.run_samples import BEGAN, summary, write_run, write_samples
 from tests.sample_notebooks import code_cell, error, notebook, prose_cell, shown, stream
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -63,14 +64,22 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A report of each kind, one full of hostile text, and the index over all."""
+    """A report of each kind, one full of hostile text, the index over all, and one over very many."""
     outputs = tmp_path_factory.mktemp("outputs")
-    states = ("done", "no-go", "failed", "running", "parked", "left in between")
-    found = dict(zip(states, map(write_report, write_samples(outputs)), strict=True))
+    found = {kind: write_report(folder) for kind, folder in write_samples(outputs).items()}
     found["hostile"] = write_report(hostile_run(outputs / "hostile"))
     found["empty"] = write_report(write_run(outputs / "empty", account=None, book=None))
     found["index"] = write_index(outputs)
+    found["many"] = write_index(many_runs(tmp_path_factory.mktemp("many")))
     return found
+
+
+def many_runs(outputs: Path) -> Path:
+    """Write enough runs for an index of several parts."""
+    for number in range(250):
+        account = summary(began_at=BEGAN - timedelta(hours=number))
+        write_run(outputs / f"run-{number}", account=account, book=None)
+    return outputs
 
 
 def hostile_run(folder: Path) -> Path:
@@ -87,6 +96,13 @@ def hostile_run(folder: Path) -> Path:
         "no-go",
         **dict.fromkeys(("run_id", "runbook", "environment", "verdict", "opened_by"), text),
         reasons=(text,),
+        changes=tuple(_change(text, number) for number in range(20)),
+        approvals=tuple(_approval(text, review) for review in ("", text)),
+        taken_up_by=(text,),
+        waits_for=(text,),
+        lost_lines=1,
+        edits=1,
+        predecessor=text,
         params={"a": [text], "w" * 300: None},
         versions={text: text},
         numbers={
@@ -111,6 +127,18 @@ def hostile_run(folder: Path) -> Path:
         code_cell("rows", shown({"text/html": f"<table>{'<tr><td>1</td></tr>' * 100_000}</table>"})),
     )
     return write_run(folder, account=account, book=book)
+
+
+def _change(text: str, number: int) -> ChangeLine:
+    return ChangeLine(
+        step=text, number=number, sentence=text, resource=text, status="begun", at=BEGAN, remark=text
+    )
+
+
+def _approval(text: str, review: str) -> ApprovalLine:
+    return ApprovalLine(
+        step=text, says=text, request_digest=text, expires_at=BEGAN, break_glass=text, review=review
+    )
 
 
 def _check(text: str) -> Check:

@@ -10,7 +10,11 @@ import pytest
 from axe_playwright_python.base import AXE_FILE_PATH
 from playwright.sync_api import Browser, Page
 
-KINDS = ("done", "no-go", "failed", "running", "parked", "left in between", "hostile", "empty", "index")
+KINDS = (
+    *("done", "no-go", "failed", "running", "abandoned", "hostile", "empty", "index", "many"),
+    *("waits for a signature", "in doubt", "not undone", "stays in place", "broken glass"),
+    "broken glass, reviewed",
+)
 Open = Callable[..., Page]
 
 
@@ -180,3 +184,45 @@ def test_the_index_leads_to_the_reports(opened: Open, pages: dict[str, Path]) ->
     page = opened("index")
     target = page.locator("table a").first.evaluate("link => link.href")
     assert target in {path.as_uri() for path in pages.values()}
+
+
+def test_broken_glass_is_louder_than_the_page(opened: Open) -> None:
+    """The banner is a filled field of another colour than the page, in both schemes, also on paper."""
+    for scheme in ("light", "dark"):
+        page = opened("broken glass", scheme=scheme)
+        banner = page.locator(".glass.open")
+        assert banner.is_visible()
+        ground = "[getComputedStyle(document.querySelector('.glass')).backgroundColor, "
+        filled, paper = page.evaluate(ground + "getComputedStyle(document.body).backgroundColor]")
+        assert filled != paper
+        assert banner.bounding_box()["y"] < 600  # type: ignore[index]
+        page.emulate_media(media="print")
+        assert banner.evaluate("part => getComputedStyle(part).printColorAdjust") == "exact"
+
+
+def test_what_to_type_is_reached_without_scrolling_far(opened: Open) -> None:
+    """On a desk the first command of a run left in between is on the first screen."""
+    page = opened("in doubt")
+    command = page.locator(".commands code").first
+    assert command.bounding_box()["y"] < 900  # type: ignore[index]
+    assert command.inner_text().startswith("runbook resume dns_migration-production-")
+
+
+def test_older_runs_unfold_by_keyboard_and_are_not_laid_out_before(opened: Open) -> None:
+    """Only the newest part costs the browser anything; Tab and Enter open the next."""
+    page = opened("many")
+    parts = page.locator("details.part")
+    assert parts.count() == 1
+    assert not parts.first.locator("tr").last.is_visible()
+    parts.first.locator("summary").focus()
+    page.keyboard.press("Enter")
+    assert parts.first.locator("tr").last.is_visible()
+
+
+def test_paper_shows_all_runs(opened: Open) -> None:
+    """What is folded on a screen is printed."""
+    page = opened("many")
+    page.emulate_media(media="print")
+    row = page.locator("details.part").last.locator("tr").last
+    assert row.evaluate("row => row.checkVisibility({contentVisibilityAuto: true})")
+    assert row.bounding_box()["height"] > 5  # type: ignore[index]

@@ -203,7 +203,8 @@ def test_a_record_that_lost_lines_cannot_tell() -> None:
     """What a rollback could not write down is not known from the record, and where to look is named."""
     found = told("no-go", lost_lines=3, changes=(change(1, "applied"),))
     assert found.safe == "no"
-    assert "3 lines of it were lost during a rollback. Look for yourself at zone omnihub.dev" in found.safety
+    assert found.safety.startswith("No: 3 lines were lost of the record of a rollback; they went to stderr")
+    assert "look for yourself at zone omnihub.dev" in found.safety
 
 
 def test_left_in_between_without_a_change_says_what_is_left() -> None:
@@ -222,6 +223,17 @@ def test_left_in_between_is_observed_again_or_rolled_back() -> None:
     """To go on comes first, undoing second; leaving it as it is, is not offered."""
     found = told("left in between", changes=(change(1, "begun"),), steps=(step("apply", "unknown"),))
     assert typed(found) == [f"runbook resume {RUN}", f"runbook abort {RUN} --rollback --reason …"]
+
+
+def test_half_a_way_back_is_gone_to_its_end() -> None:
+    """After a rollback that did not end well nothing is applied forward again: the one way is back."""
+    for status in ("failed", "unknown"):
+        found = told(
+            "left in between",
+            changes=(change(1, "undone"), change(2, "not undone")),
+            steps=(step("apply", "done"), step("rollback", status, title="rollback")),
+        )
+        assert typed(found) == [f"runbook abort {RUN} --rollback --reason …"]
 
 
 def test_what_nobody_can_tell_is_asked_of_a_person() -> None:

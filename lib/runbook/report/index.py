@@ -1,47 +1,52 @@
-"""index.html over all runs: newest first, with state, verdict and report; a broken folder is named."""
+"""index.html over all runs: what needs a person first, then every run, newest first."""
 
 from __future__ import annotations
 
+import fcntl
+import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
-from urllib.parse import quote
 
-from pydantic import ValidationError
-
-from runbook.charts.words import seconds_text
 from runbook.errors import UnknownName
 from runbook.files import write_atomically
 from runbook.report.pages import environment
-from runbook.report.record import SUMMARY
-from runbook.report.view import RUNS, UNKNOWN, WORST_FIRST, Look, look_of
-from runbook.summary import Summary
+from runbook.report.runs import SANDBOX, Need, RunLine, read_runs
+from runbook.report.standing import BROKEN, INCOMPLETE
+from runbook.report.view import WORST_FIRST, Look
 
-INDEX, REPORT = "index.html", "report.html"
+INDEX, LOCK = "index.html", ".index.lock"
+NAMED_AT_MOST = 50  # of each need; the others are in the list, marked
+ROWS_A_PART = 200
+NEEDS: dict[Need, str] = {
+    "left in between": "Left in between",
+    "changes in place": "Stopped, with changes in place",
+    "unknown": "Came to no end",
+    "signature": "Waiting for a signature",
+    "review": "Break glass, not looked at since",
+}
 
 
 @dataclass(frozen=True)
-class RunLine:
-    """One run as the index shows it; `at` is when it was opened, else when its folder last changed."""
+class Group:
+    """The runs that need a person for one reason: those named, and how many more there are."""
 
-    folder: str
-    look: Look
-    verdict: str
-    at: datetime
-    link: str = ""
-    runbook: str = ""
-    environment: str = ""
-    mode: str = ""
-    opened_by: str = ""
-    took: str = "–"
-    signature: str = ""
+    need: Need
+    title: str
+    lines: tuple[RunLine, ...]
+    more: int
 
-    @property
-    def day(self) -> str:
-        return f"{self.at:%Y-%m-%d}"
+
+@dataclass(frozen=True)
+class Part:
+    """Some whole days of the list: folded away unless it is the first."""
+
+    title: str
+    counts: tuple[tuple[Look, int], ...]
+    days: tuple[tuple[str, tuple[RunLine, ...]], ...]
 
 
 def write_index(outputs: Path) -> Path:
@@ -53,79 +58,70 @@ def write_index(outputs: Path) -> Path:
     if not outputs.is_dir():
         raise UnknownName(f"{outputs} is no folder; runs leave their folders in outputs/")
     path = outputs / INDEX
-    write_atomically(path, render(read_runs(outputs)))
+    with _alone(outputs):
+        write_atomically(path, render(read_runs(outputs)))
     return path
 
 
-def read_runs(outputs: Path) -> list[RunLine]:
-    """Return a line for every run folder, newest first; never raises for what is in them."""
-    lines = [read_run(folder) for folder in _folders(outputs)]
-    return sorted(lines, key=lambda line: (line.at, line.folder), reverse=True)
-
-
-def _folders(outputs: Path) -> Iterable[Path]:
-    for path in outputs.iterdir():
-        # A link that leads nowhere was a run's folder once: it is named too.
-        if not path.name.startswith(".") and (path.is_dir() or path.is_symlink()):
-            yield path
-
-
-def read_run(folder: Path) -> RunLine:
-    """Return the line of one run from its summary alone."""
+@contextmanager
+def _alone(outputs: Path) -> Iterator[None]:
+    """Let one process at a time read and write: of two runs that end together, the index shows both."""
+    handle = os.open(outputs / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        summary = Summary.model_validate_json((folder / SUMMARY).read_bytes())
-    except FileNotFoundError:
-        return _unknown(folder, "no summary: what became of this run is unknown")
-    except OSError as error:
-        return _unknown(folder, f"the summary cannot be read: {error.strerror or error}")
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"])) or "as a whole"
-        return _unknown(folder, f"the summary cannot be read: {where}: {first['msg']}")
-    return RunLine(
-        folder=folder.name,
-        look=look_of(summary),
-        verdict=summary.verdict or "No verdict is on record.",
-        at=summary.opened_at.astimezone(UTC),
-        link=_link(folder),
-        runbook=summary.runbook,
-        environment=summary.environment,
-        mode=summary.mode,
-        opened_by=summary.opened_by,
-        took="–" if summary.wall_s is None else seconds_text(summary.wall_s),
-        signature=summary.signature,
-    )
-
-
-def _unknown(folder: Path, why: str) -> RunLine:
-    try:
-        changed_s = folder.lstat().st_mtime
-    except OSError:
-        changed_s = 0.0
-    return RunLine(folder.name, UNKNOWN, why, datetime.fromtimestamp(changed_s, UTC), link=_link(folder))
-
-
-def _link(folder: Path) -> str:
-    try:
-        there = (folder / REPORT).is_file()
-    except OSError:
-        there = False
-    return f"./{quote(folder.name.encode('utf-8', 'surrogateescape'))}/{REPORT}" if there else ""
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def render(lines: list[RunLine]) -> str:
     """Return the index of these lines, which are newest first, as HTML."""
-    found = Counter(line.look for line in lines)
-    counts = [(look, found[look]) for look in WORST_FIRST if look in found]
-    days = [(day, list(group)) for day, group in groupby(lines, key=lambda line: line.day)]
-    urgent = [line for line in lines if line.look is RUNS["left in between"]]
+    real = [line for line in lines if line.environment != SANDBOX]
     return (
         environment()
         .get_template("index.html.j2")
         .render(
-            days=days,
-            counts=counts,
-            urgent=urgent,
+            parts=_parts(lines),
+            counts=_counts(lines),
+            groups=_groups(real),
+            rehearsed=[line for line in lines if line.needs and line.environment == SANDBOX],
+            named_at_most=NAMED_AT_MOST,
             unsigned=sum(line.signature == "unsigned" for line in lines),
+            broken=sum(BROKEN in line.marks for line in lines),
+            incomplete=sum(INCOMPLETE in line.marks for line in lines),
         )
     )
+
+
+def _groups(lines: list[RunLine]) -> list[Group]:
+    found = [(need, title, [line for line in lines if need in line.needs]) for need, title in NEEDS.items()]
+    return [
+        Group(need, title, tuple(some[:NAMED_AT_MOST]), max(0, len(some) - NAMED_AT_MOST))
+        for need, title, some in found
+        if some
+    ]
+
+
+def _counts(lines: list[RunLine]) -> tuple[tuple[Look, int], ...]:
+    found = Counter(line.look for line in lines)
+    return tuple((look, found[look]) for look in WORST_FIRST if look in found)
+
+
+def _parts(lines: list[RunLine]) -> list[Part]:
+    """Return the list in parts of whole days: a browser lays out what is unfolded only."""
+    days = [(day, tuple(group)) for day, group in groupby(lines, key=lambda line: line.day)]
+    parts: list[list[tuple[str, tuple[RunLine, ...]]]] = []
+    rows = ROWS_A_PART
+    for day in days:
+        if rows >= ROWS_A_PART:
+            parts.append([])
+            rows = 0
+        parts[-1].append(day)
+        rows += len(day[1])
+    return [_part(part) for part in parts]
+
+
+def _part(days: list[tuple[str, tuple[RunLine, ...]]]) -> Part:
+    newest, oldest = days[0][0], days[-1][0]
+    title = newest if newest == oldest else f"{oldest} to {newest}"
+    return Part(title, _counts([line for _, lines in days for line in lines]), tuple(days))

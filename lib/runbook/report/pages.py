@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from runbook.charts.words import count_text, size_text
 from runbook.report.clean import plain
+from runbook.report.view import utc
 
 
 @cache
@@ -22,7 +23,7 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    templates.filters.update(size=size_text, trusted=Markup, count=count_text)
+    templates.filters.update(size=size_text, trusted=Markup, count=count_text, utc=utc)
     return templates
 
 

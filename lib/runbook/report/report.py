@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from runbook.errors import UnknownName
 from runbook.files import write_atomically
-from runbook.report import view
+from runbook.report import standing, view
 from runbook.report.figures import chart_name, inline
 from runbook.report.narrative import passages
 from runbook.report.pages import environment
@@ -71,6 +71,7 @@ def render(record: Record) -> str:
             charts=charts,
             passages=told,
             view=view,
+            standing=standing,
         )
     )
 

@@ -40,7 +40,7 @@ RUNS: dict[RunStatus, Look] = {
 }
 WORST_FIRST: tuple[Look, ...] = (
     *(RUNS["left in between"], CONTRADICTORY, RUNS["failed"], RUNS["no-go"]),
-    *(UNKNOWN, RUNS["parked"], RUNS["running"], PLANNED, RUNS["done"]),
+    *(UNKNOWN, RUNS["parked"], RUNS["running"], PLANNED, RUNS["done"], RUNS["abandoned"]),
 )
 STEPS: dict[StepStatus, Look] = {
     "done": Look("done", "check", "good"),
@@ -54,6 +54,7 @@ CHECKS: dict[Status, Look] = {
     "failed": Look("failed", "cross", "bad"),
     "not checked": Look("not checked", "question", "wait"),
 }
+_SETTLED = ("applied", "was in place", "undone")
 _CHECKS_WORST_FIRST: tuple[Status, ...] = ("failed", "not checked", "passed")
 
 
@@ -73,7 +74,8 @@ def contradictions(summary: Summary) -> list[str]:
     if summary.status != "done":
         return []
     failed = sum(check.status == "failed" for check in summary.checks)
-    unended = [step.title for step in summary.steps if step.status in ("failed", "unknown")]
+    unended = [step.title for step in summary.steps if step.status in ("failed", "unknown", "waiting")]
+    doubtful = [line.sentence for line in summary.changes if line.status not in _SETTLED]
     found = []
     if summary.exit_code:
         found.append(f"its exit code is {summary.exit_code}")
@@ -81,19 +83,32 @@ def contradictions(summary: Summary) -> list[str]:
         found.append(f"{count_text(failed, 'check')} failed")
     if unended:
         found.append(f"a step did not end well: “{unended[0]}”")
+    if doubtful:
+        found.append(f"a change is in doubt: “{doubtful[0]}”")
     return [f"The summary calls this run done, yet {what}. Treat it as failed." for what in found]
 
 
 def gaps(summary: Summary | None, *, not_run: int, cells: int) -> list[str]:
     """Return what a reader would look for and not find, and what does not fit together."""
-    found = contradictions(summary) if summary else []
-    if summary and not summary.numbers:
+    found = [*_lost(summary), *contradictions(summary)] if summary else []
+    if summary and not summary.numbers and summary.status in ("done", "no-go", "failed", "running"):
         found.append("No number is on record: a runbook writes its numbers with its last step.")
     if not_run:
         found.append(
             f"{not_run} of the notebook’s {count_text(cells, 'cell')} did not run; they are marked below."
         )
     return found
+
+
+def _lost(summary: Summary) -> list[str]:
+    if not summary.lost_lines:
+        return []
+    lines = "1 line" if summary.lost_lines == 1 else f"{summary.lost_lines:,} lines"
+    return [
+        f"The evidence is incomplete: {lines} of the journal could not be written during a rollback. "
+        "What was done then was told on stderr and stands nowhere in this record: "
+        "look at the resources themselves."
+    ]
 
 
 def utc(when: datetime | None) -> str:
@@ -205,13 +220,17 @@ class Bar:
     percent: float
 
 
-def time_bars(times: Sequence[Phase], wall_s: float | None) -> list[Bar]:
-    """Return where the wall time went; what nobody accounts for is a bar of its own."""
+def time_bars(times: Sequence[Phase], wall_s: float | None, *, waited: bool = False) -> list[Bar]:
+    """Return where the wall time went; what nobody accounts for is a bar of its own.
+
+    `waited` says that the run may have been parked: then that is where such time went.
+    """
     parts = list(times)
     known_s = sum(phase.seconds for phase in parts)
     whole_s = max(wall_s or 0.0, known_s)
     if parts and whole_s - known_s > max(0.05, whole_s * 0.005):
-        parts.append(Phase(name="not accounted for", seconds=whole_s - known_s))
+        rest = "parked, or between its processes" if waited else "not accounted for"
+        parts.append(Phase(name=rest, seconds=whole_s - known_s))
     return [_bar(phase, whole_s) for phase in parts]
 
 
@@ -247,7 +266,7 @@ def step_rows(steps: Sequence[StepLine]) -> list[StepRow]:
             line=step,
             look=STEPS[step.status],
             began=f"{step.began_at.astimezone(UTC):%H:%M:%S}",
-            took="–" if step.status in ("skipped", "unknown") else seconds_text(step.seconds),
+            took="–" if step.status in ("skipped", "unknown", "waiting") else seconds_text(step.seconds),
             percent=step.seconds / longest_s * 100 if longest_s > 0 else 0.0,
             phases=" · ".join(f"{phase.name} {seconds_text(phase.seconds)}" for phase in step.phases),
         )

@@ -6,14 +6,15 @@ import re
 from datetime import timedelta
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from runbook.errors import UnknownName
 from runbook.report import view, write_charts, write_report
-from runbook.summary import CheckLine, Number, RunStatus, StepLine
+from runbook.summary import ApprovalLine, ChangeLine, CheckLine, Number, RunStatus, StepLine
 from runbook.values import Check, Checks, Phase
+from tests.rollout_samples import rollouts
 from tests.run_samples import BEGAN, checks, summary, write_run, write_samples
 from tests.sample_notebooks import code_cell, drill_notebook, notebook, prose_cell, shown, stream
 
@@ -115,7 +116,34 @@ def test_hostile_text_stays_in_its_place(tmp_path: Path, hostile: str) -> None:
             "no-go",
             **dict.fromkeys(("run_id", "runbook", "environment", "verdict", "opened_by"), safe),
             reasons=(safe,),
-            approvals=(safe,),
+            approvals=tuple(
+                ApprovalLine(
+                    step=safe,
+                    says=safe,
+                    request_digest=safe,
+                    expires_at=BEGAN,
+                    break_glass=safe,
+                    review=safe if reviewed else "",
+                )
+                for reviewed in (True, False)
+            ),
+            changes=tuple(
+                ChangeLine(
+                    step=safe,
+                    number=number,
+                    sentence=safe,
+                    resource=safe,
+                    status="begun",
+                    at=BEGAN,
+                    remark=safe,
+                )
+                for number in range(20)
+            ),
+            waits_for=(safe,),
+            taken_up_by=(safe, "b"),
+            predecessor=safe,
+            lost_lines=1,
+            edits=1,
             params={safe: [safe]},
             versions={safe: safe},
             numbers={"a": Number(title=safe, value=1, unit=safe, limit=2)},
@@ -137,7 +165,7 @@ def test_hostile_text_stays_in_its_place(tmp_path: Path, hostile: str) -> None:
     assert "\x00" not in page_.text
 
 
-@pytest.mark.parametrize("status", ["done", "no-go", "failed", "running", "parked", "left in between"])
+@pytest.mark.parametrize("status", get_args(RunStatus))
 def test_every_state_has_a_word_a_sign_and_a_tone(tmp_path: Path, status: RunStatus) -> None:
     """Colour never stands alone, and only a run that is done looks good."""
     html = page(tmp_path, summary(status))
@@ -166,6 +194,9 @@ def test_a_planned_run_does_not_look_done(tmp_path: Path) -> None:
             "yet a step did not end well: “restore to just before the damage”",
         ),
         ({"steps": summary("running").steps}, "yet a step did not end well"),
+        ({"steps": rollouts()["waits for a time"].steps}, "did not end well: “old TTLs have run out”"),
+        ({"changes": rollouts()["in doubt"].changes}, "yet a change is in doubt: “set omnihub.dev NS"),
+        ({"changes": rollouts()["not undone"].changes}, "yet a change is in doubt"),
     ],
 )
 def test_a_summary_at_odds_with_itself_is_shown_at_its_worst(tmp_path: Path, changes: Any, said: str) -> None:
@@ -248,6 +279,8 @@ def test_time_nobody_accounts_for_is_shown() -> None:
     assert [(bar.name, bar.percent) for bar in bars] == [("a", 60), ("b", 20), ("not accounted for", 20)]
     assert view.time_bars((), 10.0) == []
     assert [bar.name for bar in view.time_bars((Phase(name="a", seconds=6),), None)] == ["a"]
+    waited = view.time_bars((Phase(name="a", seconds=6),), 10.0, waited=True)
+    assert waited[-1].name == "parked, or between its processes"
 
 
 def test_steps_tell_attempts_messages_and_phases(tmp_path: Path) -> None:
