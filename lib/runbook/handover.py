@@ -271,8 +271,8 @@ def _commands(run: Summary, ours: Sequence[Reservation], *, sealed: bool) -> Ite
         yield Command(type=f"runbook seal {run.run_id}", why="write its notebook, report, sums and signature")
     if unreviewed(run):
         yield Command(
-            type=f"runbook review {run.run_id} --as ROLE --key FILE --reason …",
-            why="another person looks at the approval that one person gave alone",
+            type=f"runbook approve {run.run_id} --review --as ROLE --key FILE --reason …",
+            why="another person looked at the approval that one gave alone; then seal it again",
         )
 
 

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, get_args
 
 import pytest
+from typer.main import get_command
 
+from runbook.cli.app import app
 from runbook.gates.reservations import Reservation
 from runbook.handover import Handover, handover, unreviewed, waiting_for
 from runbook.summary import ApprovalLine, ChangeLine, ChangeStatus, RunStatus, StepLine, StepStatus
+from tests.rollout_samples import rollouts
 from tests.run_samples import summary
 
 NOW = datetime(2026, 3, 2, 3, 0, tzinfo=UTC)
 APPLY = "move the delegation: apply"
 RUN = "r1"
+ASKS = f"… Look yourself, then: runbook resume {RUN} --took-effect, or: runbook resume {RUN} --try-again"
 
 
 def step(verb: str, status: StepStatus, *, title: str = APPLY, message: str = "") -> StepLine:
@@ -297,6 +303,34 @@ def test_what_a_run_holds_is_told_and_freed_when_it_is_over() -> None:
     assert typed(kept) == [f"runbook verify {RUN}"]
 
 
+def every_handover() -> Iterator[Handover]:
+    """Yield the handovers of all samples, and of those cases that they lack."""
+    held = (Reservation(resource="zone omnihub.dev", run_id="any", by="ada", since=NOW),)
+    planned = summary(mode="plan", terminal=True, params={"zone": "a b", "n": 2})
+    asks = summary("left in between", steps=(step("apply", "failed", message=ASKS),), run_id=RUN)
+    for run in [*map(summary, get_args(RunStatus)), *rollouts().values(), planned, asks]:
+        for terminal in (run.terminal, True):
+            account = run.model_copy(update={"terminal": terminal})
+            ours = tuple(one.model_copy(update={"run_id": run.run_id}) for one in held)
+            yield handover(account, held=ours, sealed=False)
+            yield handover(account, held=ours, now=NOW)
+
+
+def test_every_command_is_one_that_the_command_line_takes() -> None:
+    """What is offered is typed as it stands: its words are parsed by the real command line."""
+    group: Any = get_command(app)
+    seen = set()
+    for command in {command.type for found in every_handover() for command in found.next}:
+        program, name, *words = shlex.split(command.replace("FILE", "key").replace("ROLE", "cto"))
+        assert program == "runbook"
+        context = group.make_context(program, [name, *words])
+        _, found, rest = group.resolve_command(context, [name, *words])
+        found.make_context(name, rest, parent=context)
+        seen |= {name, *(word for word in words if word.startswith("--"))}
+    assert seen >= {"resume", "approve", "abort", "release", "seal", "verify", "status", "run"}
+    assert seen >= {"--as", "--review", "--rollback", "--reason", "--took-effect", "--try-again", "--env"}
+
+
 def test_who_took_it_up_last_owns_it() -> None:
     """The one who opened a run is named, and the one who has it now."""
     assert told("failed", taken_up_by=("bob",)).owner.endswith("taken up by bob")
@@ -307,9 +341,9 @@ def test_broken_glass_waits_for_another_person() -> None:
     """An emergency approval is asked about until somebody has looked at it, however long over."""
     open_glass, seen = approval(reason="site down"), approval(reason="site down", review="bob: right so")
     found = told("done", terminal=True, approvals=(open_glass, seen, approval()))
-    assert typed(found)[-1].startswith(f"runbook review {RUN} --as ROLE")
+    assert typed(found)[-1].startswith(f"runbook approve {RUN} --review --as ROLE")
     assert unreviewed(summary(approvals=(open_glass, seen, approval()))) == [open_glass]
-    assert "review" not in "".join(typed(told("done", terminal=True, approvals=(seen, approval()))))
+    assert "--review" not in "".join(typed(told("done", terminal=True, approvals=(seen, approval()))))
 
 
 def test_the_last_effect_is_the_latest_on_record() -> None:

@@ -87,10 +87,8 @@ def test_what_needs_a_person_comes_first_and_says_why(
     found = urgent(tmp_path)
     assert re.findall(r"<h3[^>]*>([^<]+) <span", found) == [title]
     assert said in found
-    assert (
-        f"<code>runbook {'approve' if 'sign' in kind else 'review' if 'glass' in kind else 'status'} dns"
-        in found
-    )
+    verb = "status" if "place" in kind or kind in ("in doubt", "not undone") else "approve"
+    assert f"<code>runbook {verb} dns_migration-production-" in found
 
 
 @pytest.mark.parametrize("kind", ["waits for a time", "rolled back", "broken glass, reviewed"])

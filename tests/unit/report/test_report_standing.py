@@ -118,7 +118,7 @@ def test_broken_glass_is_loud_until_it_was_reviewed(tmp_path: Path) -> None:
     assert banners == ["glass open"]
     assert f"Reason {REASON}" in html.text
     assert "Looked at afterwards by nobody yet" in html.text
-    assert "runbook review dns_migration-production-" in html.text
+    assert " --review --as ROLE --key FILE --reason …" in html.text
     assert "Break glass, not reviewed" in html.text
     html = shown(tmp_path, "broken glass, reviewed")
     banners = [attrs["class"] for tag, attrs in html.tags if tag == "div" and attrs.get("role") == "note"]
