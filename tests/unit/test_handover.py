@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, get_args
 
 import pytest
 
+from runbook import approving
+from runbook.account import summarize
 from runbook.gates.reservations import Reservation
 from runbook.handover import Handover, handover, unreviewed, waiting_for
+from runbook.journal import read_journal
 from runbook.summary import ApprovalLine, ChangeLine, ChangeStatus, RunStatus, StepLine, StepStatus
 from tests.commands import parse
 from tests.rollout_samples import rollouts
 from tests.run_samples import summary
+from tests.signed_runs import Office
 
 NOW = datetime(2026, 3, 2, 3, 0, tzinfo=UTC)
 APPLY = "move the delegation: apply"
@@ -345,3 +350,23 @@ def test_the_last_effect_is_the_latest_on_record() -> None:
     assert found.last_effect == "“change 2” (zone omnihub.dev): undone and verified, 2026-03-02 03:02 UTC"
     assert told("failed").last_effect == "none"
     assert told("done", changes=(change(1, "was in place"),)).last_effect.startswith("none: all it asked for")
+
+
+def test_real_records_are_handed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From journals that runs wrote: parked for signatures, gone on with by one person alone, reviewed."""
+    office = Office(tmp_path)
+    monkeypatch.setenv("RUNBOOK_ROOT", str(office.root))
+
+    def now() -> Handover:
+        return handover(summarize(read_journal(office.folder() / "journal.jsonl")))
+
+    office.ask()._recorder.close()
+    assert now().safety == "Yes: it parked before any effect, nothing was changed."
+    assert typed(now())[0] == "runbook approve r1 --as tech-lead --key FILE"
+    office.approve(break_glass=True, reason="the site is down")
+    office.go_on()
+    assert now().safety == "Yes: 1 change is in place and verified."
+    assert now().last_effect.startswith("“write 1 to world.txt”: applied and verified, ")
+    assert typed(now())[-1].startswith("runbook approve r1 --review")
+    approving.review(office.root, "r1", role="cto", key=office.keys["bob"], reason="it was right")
+    assert typed(now()) == ["runbook verify r1"]

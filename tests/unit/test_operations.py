@@ -13,8 +13,12 @@ from typing import Any
 import pytest
 import yaml
 
+from runbook import approving
+from runbook.due import due_runs
 from runbook.plan import load_environment
+from tests import toy
 from tests.commands import commands_in, make_targets_in, parse
+from tests.signed_runs import Office
 
 ROOT = Path(__file__).parents[2]
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
@@ -223,3 +227,23 @@ def test_the_handing_over_names_what_the_status_shows() -> None:
     shift = OPERATIONS.partition("## The end of a shift")[2]
     for word in ("*state*", "*safe now?*", "*type next*"):
         assert word in shift
+
+
+def test_a_copy_can_be_signed_elsewhere_and_two_files_brought_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The key never goes to the host: its next look takes up what was signed on a laptop."""
+    office = Office(tmp_path)
+    monkeypatch.setenv("RUNBOOK_ROOT", str(office.root))
+    office.ask()._recorder.close()
+    assert due_runs(office.root) == []
+    laptop = tmp_path / "laptop"
+    shutil.copytree(office.root, laptop)
+    approving.approve(laptop, "r1", role="tech-lead", key=office.keys["ada"])
+    brought = sorted((laptop / "outputs/r1/evidence").glob("approval-*.tech_lead.json*"))
+    assert [path.name.partition(".")[2] for path in brought] == ["tech_lead.json", "tech_lead.json.sig"]
+    for path in brought:
+        shutil.copyfile(path, office.folder() / "evidence" / path.name)
+    assert due_runs(office.root) == ["r1"]
+    office.go_on()
+    assert toy.written() == ["1"]
