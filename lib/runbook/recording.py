@@ -111,7 +111,7 @@ class Recorder:
         self.hold()
         if self._journal is None:
             raise InputError(f"the run {self.run_id} is over; open a new one")
-        names = self.place.secrets.found_in(json.dumps([title, data], ensure_ascii=False))
+        names = self.place.secrets.found_in([title, data])
         if names:
             raise StepFailed(
                 f"“{self.place.masked(title)}”: {kind} would hold the value of {', '.join(names)}; "

@@ -26,6 +26,7 @@ VALUES = {
     ),
     "TOY_PHRASE": 'it\'s a "canary" & <b>\\pässwörd</b> ☃ 100%',
     "TOY_WEBHOOK": "https://hooks.slack.example/services/T0CANARY0/B0CANARY1/x9y8z7w6v5u4t3s2",
+    "TOY_PIN": "8812907734551206",
     "TOY_ACCOUNT": json.dumps(
         {"type": "service_account", "private_key": f"canary-{'aB3' * 9}\nsecond-line-of-it-{'Zz9' * 6}"}
     ),
@@ -37,6 +38,7 @@ PARTS = {
     "TOY_KEY": list(KEY_LINES),
     "TOY_PHRASE": [VALUES["TOY_PHRASE"]],
     "TOY_WEBHOOK": ["/services/T0CANARY0/B0CANARY1/x9y8z7w6v5u4t3s2"],
+    "TOY_PIN": [VALUES["TOY_PIN"]],
     "TOY_ACCOUNT": [f"canary-{'aB3' * 9}", f"second-line-of-it-{'Zz9' * 6}"],
 }
 ENVIRONMENT = """\
@@ -45,7 +47,7 @@ says: for tests
 default_mode: {mode}
 databases:
   toy: {{dsn_variable: TOY_DSN}}
-secret_variables: [TOY_TOKEN, TOY_KEY, TOY_PHRASE, TOY_WEBHOOK, TOY_ACCOUNT]
+secret_variables: [TOY_TOKEN, TOY_KEY, TOY_PHRASE, TOY_WEBHOOK, TOY_PIN, TOY_ACCOUNT]
 """
 
 FORMS = {

@@ -6,6 +6,7 @@ All of it is ordinary Python that does not know it is watched.
 import base64
 import gzip
 import io
+import json
 import logging
 import os
 import struct
@@ -15,7 +16,9 @@ import threading
 import warnings
 import zlib
 from datetime import UTC, datetime
+from pathlib import Path
 
+import pandas as pd
 import scrapbook
 from IPython.display import HTML, JSON, Image, Latex, Markdown, display
 from matplotlib.figure import Figure
@@ -125,7 +128,13 @@ def show_markup_taken_apart():
 def show_data():
     for text in texts():
         display(JSON({"a": [1, {text: text}]}))
-    display({"application/json": {"v": list(VALUES.values())}, "text/plain": ["a", *texts()]}, raw=True)
+    display(
+        {
+            "application/json": {"v": [*VALUES.values(), int(VALUES["TOY_PIN"])]},
+            "text/plain": ["a", *texts()],
+        },
+        raw=True,
+    )
     display({"text/plain": "x"}, raw=True, metadata={"tags": texts(), "text/plain": {"alt": texts()[0]}})
 
 
@@ -141,8 +150,6 @@ def return_them():
 
 def return_table():
     """A table as wide as its cells, and one that pandas shortens."""
-    import pandas as pd  # noqa: PLC0415
-
     frame = pd.DataFrame({"name": list(VALUES), "value": list(VALUES.values())})
     with pd.option_context("display.max_colwidth", None):
         display(frame, frame.style)
@@ -247,6 +254,48 @@ def read_each(run):
     for name, form, _ in spoken():
         try:
             run.read(f"{form} of {name}", return_quietly, name, form)
+        except StepFailed as error:
+            said.append(str(error))
+    return said
+
+
+def shaped(step: Step, shape: str):
+    token = step.secret("TOY_TOKEN")
+    shapes = {
+        "a key": {token: 1},
+        "a tuple": (1, [token]),
+        "a path": Path("/run") / token,
+        "a value": Number(title=token, value=1.0, unit=""),
+        "a table": pd.DataFrame({"name": ["a"], "value": [token]}),
+        "a column": pd.DataFrame({token: [1]}),
+        "JSON in JSON": json.dumps({"body": json.dumps({"value": VALUES["TOY_PHRASE"]})}),
+        "a number": int(VALUES["TOY_PIN"]),
+        "a line of a key": VALUES["TOY_KEY"].splitlines()[2],
+        "a password": {"user": "runner", "password": "p@ss-canary/81"},
+    }
+    return shapes[shape]
+
+
+SHAPES = (
+    "a key",
+    "a tuple",
+    "a path",
+    "a value",
+    "a table",
+    "a column",
+    "JSON in JSON",
+    "a number",
+    "a line of a key",
+    "a password",
+)
+
+
+def read_shapes(run):
+    """Return what each refusal said."""
+    said = []
+    for shape in SHAPES:
+        try:
+            run.read(shape, shaped, shape)
         except StepFailed as error:
             said.append(str(error))
     return said

@@ -5,13 +5,15 @@ import json
 import pytest
 
 from tests.project import PARAMETERS
-from tests.secrets.canaries import spoken
+from tests.secrets import places
+from tests.secrets.canaries import VALUES, spoken
 from tests.secrets.harness import RUN, leaks_of, outputs_of, papermill, project_of, runbook
 
 CELLS = [
     f"places.{name}(run)"
     for name in (
         "read_each",
+        "read_shapes",
         "title_with",
         "give_as_input",
         "check_that_holds",
@@ -59,6 +61,13 @@ def test_a_secret_inside_a_result_is_refused_by_its_name(done):
         assert f"“{form} of {name}”: done would hold the value of {name}" in said
 
 
+@pytest.mark.parametrize("shape", places.SHAPES)
+def test_a_secret_is_refused_in_a_result_of_any_shape(done, shape):
+    """In a key, a path, a value's field, a table's cell or column; a part of it, and JSON inside JSON."""
+    said = outputs_of(done[2])["places.read_shapes(run)"]
+    assert f"“{shape}”: done would hold the value of TOY_" in said
+
+
 @pytest.mark.parametrize("cell", [cell for cell in CELLS if "keep_" not in cell and "give_" not in cell])
 def test_every_place_did_carry_one(done, cell):
     """What was masked or refused names the variable."""
@@ -72,7 +81,7 @@ def test_evidence_is_kept_masked_or_not_at_all(done):
     kept = [path.read_bytes() for path in sorted(evidence.glob("reply-*"))]
     assert len(kept) == 2 * len(spoken())
     assert all(b"[TOY_" in content for content in kept)
-    assert len(list(evidence.glob("toy_*.png"))) == 6
+    assert len(list(evidence.glob("toy_*.png"))) == len(VALUES)
     for cell in ("places.keep_packed(run)", "places.keep_wide(run)"):
         assert "cannot be masked" in outputs_of(notebook)[cell]
 

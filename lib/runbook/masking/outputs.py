@@ -21,6 +21,8 @@ _TAG: Final = re.compile(r"<!--.*?-->|<[^<>]*>", re.DOTALL)
 _DATA_URI: Final = re.compile(r"(data:[\w.+-]+/[\w.+-]+;base64,)([A-Za-z0-9+/=\s]+)")
 _UNESCAPED_AT_MOST: Final = 3
 _SVG: Final = "image/svg+xml"
+_SOURCE: Final = "source"
+_LONG_NUMBER: Final = 10_000_000  # shorter ones are no secret that is masked
 
 
 def masked(secrets: Secrets, data: Any, *, kind: str = "") -> Any:
@@ -37,6 +39,8 @@ def masked(secrets: Secrets, data: Any, *, kind: str = "") -> Any:
         return [masked(secrets, item) for item in data]
     if isinstance(data, Mapping):
         return _masked_mapping(secrets, data)
+    if isinstance(data, int | float) and abs(data) >= _LONG_NUMBER and secrets.found_in(data):
+        return secrets.mask(str(data))
     return data
 
 
@@ -53,7 +57,7 @@ def _is_media(kind: str) -> bool:
 
 def _masked_mapping(secrets: Secrets, data: Mapping[Any, Any]) -> dict[Any, Any]:
     shown = {
-        secrets.mask(key) if isinstance(key, str) else key: masked(secrets, item, kind=str(key))
+        secrets.mask(key) if isinstance(key, str) else key: masked(secrets, item, kind=_kind(data, str(key)))
         for key, item in data.items()
     }
     if _changed(data.get(_SVG), shown.get(_SVG)):
@@ -61,9 +65,16 @@ def _masked_mapping(secrets: Secrets, data: Mapping[Any, Any]) -> dict[Any, Any]
         shown |= {kind: None for kind in shown if _is_media(str(kind)) and _is_binary(str(kind))}
     left_out = [kind for kind in shown if shown[kind] is None and data.get(kind) is not None]
     if left_out:
-        shown = {kind: item for kind, item in shown.items() if kind not in left_out}
-        shown.setdefault("text/plain", f"[{', '.join(left_out)} left out: it would show a secret]")
+        note = f"[{', '.join(left_out)} left out: it would show a secret]"
+        if left_out == [_SOURCE]:
+            return shown | {_SOURCE: note}
+        return {"text/plain": note} | {kind: item for kind, item in shown.items() if kind not in left_out}
     return shown
+
+
+def _kind(data: Mapping[Any, Any], key: str) -> str:
+    """Return the media type of an entry: its key says it, or in a notebook's cell the cell's type."""
+    return "text/markdown" if key == _SOURCE and data.get("cell_type") == "markdown" else key
 
 
 def _changed(before: Any, after: Any) -> bool:

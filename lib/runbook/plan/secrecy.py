@@ -86,17 +86,19 @@ def _is_random(token: str) -> bool:
     return {"A", "a", "0"} <= set(kinds) and changes / len(token) >= _RANDOM_CHANGES
 
 
-def texts_in(value: object) -> Iterator[str]:
-    """Return every text inside plain data, keys included."""
+def texts_in(value: object, *, numbers: bool = False) -> Iterator[str]:
+    """Return every text inside plain data, keys included; with `numbers`, those too, as text."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):
         for key, item in value.items():
             yield str(key)
-            yield from texts_in(item)
+            yield from texts_in(item, numbers=numbers)
     elif isinstance(value, list | tuple):
         for item in value:
-            yield from texts_in(item)
+            yield from texts_in(item, numbers=numbers)
+    elif numbers and isinstance(value, int | float):
+        yield str(value)
 
 
 def shown_safely(value: object, *, name: str = "", written: str | None = None) -> str:

@@ -63,7 +63,7 @@ class Secrets:
 
     def found_in(self, data: object) -> list[str]:
         """Return the names of the secrets that stand in `data`, text or plain data, in the order named."""
-        found = {name for text in texts_in(data) for _, _, name in self._whole(text)}
+        found = {name for text in texts_in(data, numbers=True) for _, _, name in self._whole(text)}
         return [name for name in self._names if name in found]
 
     def held_from(self, text: str) -> int:

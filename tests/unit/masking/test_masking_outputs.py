@@ -22,6 +22,22 @@ def test_text_is_masked_at_any_depth_in_keys_and_values():
     assert shown(data) == {"a": [1, None, True, {"[TOKEN]": "x [TOKEN]"}], "b": ["y", 2.5]}
 
 
+def test_a_number_that_is_a_secret_is_masked():
+    """Others stay numbers, whatever their size."""
+    held = Secrets(["PIN"], environ={"PIN": "8812907734551206"})
+    data = {"a": [8812907734551206, 88129077, -1e300, True]}
+    assert masked(held, data) == {"a": ["[PIN]", 88129077, -1e300, True]}
+
+
+def test_prose_of_a_notebook_is_markup():
+    """A cell keeps its form; prose that would show a secret in a page says so instead."""
+    cell = {"cell_type": "markdown", "source": f"<b>{TOKEN[:6]}</b>{TOKEN[6:]}", "metadata": {}}
+    assert "left out" in shown(cell)["source"]
+    assert shown(cell).keys() == cell.keys()
+    assert shown(cell | {"source": f"# {TOKEN}"})["source"] == "# [TOKEN]"
+    assert shown(cell | {"cell_type": "code"})["source"] == cell["source"]
+
+
 def test_text_that_colours_split_loses_its_colours():
     """Only where they split a secret; other coloured text keeps them."""
     split = f"\x1b[31m{TOKEN[:5]}\x1b[32m{TOKEN[5:]}\x1b[0m!"
