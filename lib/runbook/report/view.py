@@ -54,6 +54,7 @@ CHECKS: dict[Status, Look] = {
     "failed": Look("failed", "cross", "bad"),
     "not checked": Look("not checked", "question", "wait"),
 }
+_UNENDED = ("skipped", "unknown", "waiting")  # what they took says nothing
 _SETTLED = ("applied", "was in place", "undone")
 _CHECKS_WORST_FIRST: tuple[Status, ...] = ("failed", "not checked", "passed")
 
@@ -266,8 +267,8 @@ def step_rows(steps: Sequence[StepLine]) -> list[StepRow]:
             line=step,
             look=STEPS[step.status],
             began=f"{step.began_at.astimezone(UTC):%H:%M:%S}",
-            took="–" if step.status in ("skipped", "unknown", "waiting") else seconds_text(step.seconds),
-            percent=step.seconds / longest_s * 100 if longest_s > 0 else 0.0,
+            took="–" if step.status in _UNENDED else seconds_text(step.seconds),
+            percent=step.seconds / longest_s * 100 if longest_s > 0 and step.status not in _UNENDED else 0.0,
             phases=" · ".join(f"{phase.name} {seconds_text(phase.seconds)}" for phase in step.phases),
         )
         for number, step in enumerate(steps, start=1)
