@@ -90,7 +90,8 @@ class _Step:
             else None
         )
         self.checks = result if isinstance(result, Checks) else None
-        self.approval = result if isinstance(result, Approval) else None
+        signed = getattr(result, "approval", result)  # a decision that a person made holds its approval
+        self.approval = signed if isinstance(signed, Approval) else None
 
     def line(self) -> StepLine:
         return StepLine(
@@ -227,6 +228,22 @@ def _conclusion(encoded: Any) -> Conclusion | None:
     return found if isinstance(found, Conclusion) else None
 
 
+def is_over(records: Sequence[Record]) -> bool:
+    """Whether nobody takes the run up again: it finished, was ended by hand, or came to a no-go for good.
+
+    Nothing is decoded for it, so asking is cheap.
+    """
+    no_go = ""
+    for record in records:
+        if record.kind in ("finished", "aborted"):
+            return True
+        if record.kind == "failed" and record.data.get("error") == "NoGo":
+            no_go = record.title
+        elif record.kind in ("started", "done") and record.title == no_go:
+            no_go = ""
+    return bool(no_go)
+
+
 def summarize(records: Sequence[Record], *, alive: bool = False) -> Summary:
     """Return the account of a run from its journal; `alive` says that a process is executing it now.
 
@@ -274,7 +291,7 @@ def summarize(records: Sequence[Record], *, alive: bool = False) -> Summary:
         edits=account.edits,
         lost_lines=account.lost_lines,
         predecessor=account.predecessor,
-        terminal=found.terminal,
+        terminal=is_over(records),
         versions={**opened["versions"], **conclusion.versions},
     )
 

@@ -8,11 +8,14 @@ from pathlib import Path
 from runbook import surroundings
 from runbook.account import summarize
 from runbook.clock import WallClock, utc_text
-from runbook.errors import InputError, JournalError, LeftInBetween, RunBusy, UnknownName
+from runbook.errors import InputError, JournalError, RunbookError, RunBusy, UnknownName
 from runbook.gates.reservations import FOLDER, Reservation, Reservations
 from runbook.journal import FileJournal, read_journal
 from runbook.opening import JOURNAL, beginning_of, clock_of, find_run, make_run, run_folder
 from runbook.plan import known_secrets
+from runbook.report import write_index
+from runbook.sealing import seal, sealing_key
+from runbook.seals import SUMS
 from runbook.summary import Summary
 
 RELEASED = "released.jsonl"
@@ -46,18 +49,26 @@ def abort(root: Path, run_id: str, *, reason: str, rollback: bool) -> Summary:
         run.abort(by=surroundings.who(), reason=reason)
     finally:
         run.leave()
-    _seal_again(root, folder)
+    seal_again(root, folder)
     return summarize(read_journal(folder / JOURNAL))
 
 
-def _seal_again(root: Path, folder: Path) -> None:
-    """Seal a run that was ended by hand, if it has a notebook to be shown; its record is true without."""
-    from runbook.driving import Driver  # noqa: PLC0415  # papermill is dear to import
+def seal_again(root: Path, folder: Path) -> None:
+    """Seal a run anew to whose record something was added by hand; its record is true without.
 
+    A run that has no notebook yet, from JupyterLab, is shown from its record for that.
+    """
+    from runbook.driving import NOTEBOOK, Driver  # noqa: PLC0415  # papermill is dear to import
+
+    begin = beginning_of(folder)
     try:
-        Driver(root).seal(beginning_of(folder))
-    except (OSError, JournalError, InputError, LeftInBetween) as error:
-        surroundings.warn(f"the run is ended and on record, but could not be sealed: {error}")
+        if (folder / NOTEBOOK).is_file():
+            seal(folder, key=sealing_key(begin.environment, folder.parent))
+            write_index(folder.parent)
+        else:
+            Driver(root).seal(begin)
+    except (OSError, RunbookError) as error:
+        surroundings.warn(f"it is on record, but the run could not be sealed again: {error}")
 
 
 def release(root: Path, resource: str, *, environment: str, reason: str) -> Reservation:
@@ -108,3 +119,5 @@ def _note(root: Path, run_id: str, said: dict[str, str]) -> None:
         journal.append("note", f"{said['resource']} was released", data=dict(said))
     finally:
         journal.close()
+    if (path.parent / SUMS).is_file():
+        seal_again(root, path.parent)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import re
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from runbook import catalogue, showing, surroundings
-from runbook.account import summarize
+from runbook.account import is_over, summarize
 from runbook.charts import display
 from runbook.clock import Clock, FileClock, WallClock
 from runbook.errors import InputError, JournalError, ReplayMismatch, RunBusy, UnfinishedRun, UnknownName
@@ -166,10 +166,13 @@ def make_folder(root: Path, run_id: str) -> Path:
     return folder
 
 
-def begin_run(root: Path, begin: Beginning, *, clock: Clock) -> FileJournal:
-    """Create the run's folder if need be and open its journal, its first line written if it is new."""
+def begin_run(root: Path, begin: Beginning, *, clock: Clock, known: Sequence[Record] = ()) -> FileJournal:
+    """Create the run's folder if need be and open its journal, its first line written if it is new.
+
+    `known` are lines that were read and checked already; the rest is.
+    """
     folder = make_folder(root, begin.run_id)
-    journal = FileJournal.open(folder / JOURNAL, clock=clock)
+    journal = FileJournal.open(folder / JOURNAL, clock=clock, known=known)
     if not journal.records:
         try:
             journal.append("opened", begin.runbook, data=_opening_line(root, begin))
@@ -198,10 +201,10 @@ def _take_up(root: Path, begin: Beginning, *, clock: Clock) -> Run:
     recorded = read_journal(folder / JOURNAL) if (folder / JOURNAL).exists() else []
     if recorded:
         refuse_other_run(recorded[0].data, begin)
-    over = bool(recorded) and summarize(recorded).terminal
+    over = is_over(recorded)
     if surroundings.replaying() or over:
         return make_run(root, begin, journal=None, records=recorded, clock=clock, shown=True)
-    journal = begin_run(root, begin, clock=clock)
+    journal = begin_run(root, begin, clock=clock, known=recorded)
     if len(recorded) > 1:
         said = {
             "by": surroundings.who(),
@@ -239,6 +242,7 @@ def make_run(
         replay_only=shown or by_hand,
     )
     surroundings.forget_libpq()
+    surroundings.forget_signing_key()
     recorder = Recorder(place, journal, records, parked=by_hand and journal is None)
     return Run(
         place,
@@ -256,7 +260,7 @@ def reservations(root: Path, environment: str, *, run_id: str) -> Reservations:
 
 def _is_over(root: Path, run_id: str) -> bool:
     try:
-        return summarize(read_journal(run_folder(root, run_id) / JOURNAL)).terminal
+        return is_over(read_journal(run_folder(root, run_id) / JOURNAL))
     except JournalError:
         return False
 

@@ -53,12 +53,11 @@ class Situation:
 
 @dataclass(frozen=True)
 class Outcome:
-    """`terminal`: nobody takes the run up again; `abandoned`: a newer drill took its place."""
+    """`abandoned`: a newer drill took its place."""
 
     exit_code: int
     verdict: str
     reasons: tuple[str, ...] = ()
-    terminal: bool = False
     abandoned: bool = False
 
 
@@ -80,17 +79,17 @@ def outcome(run: Situation) -> Outcome:
     if run.open_steps and run.open_steps[-1].status in ("failed", "waiting"):
         return _refused_or_failed(run, run.open_steps[-1])
     if run.finished and not run.open_steps and run.ended.get("exit_code", 0) == 0:
-        return Outcome(0, _done(run), _unchecked(run.checks), terminal=True)
+        return Outcome(0, _done(run), _unchecked(run.checks))
     return _fell_over(run)
 
 
 def _aborted(run: Situation) -> Outcome:
     by, reason = run.aborted["by"], run.aborted["reason"]
     if run.aborted.get("abandoned"):
-        return Outcome(1, f"Abandoned: {reason}.", terminal=True, abandoned=True)
+        return Outcome(1, f"Abandoned: {reason}.", abandoned=True)
     stay = [c for c in run.changes if c.status in (*IN_DOUBT, "applied")]
     what = "nothing of it stays in place" if not stay else f"{_counted(stay)} in place"
-    return Outcome(NO_GO, f"Aborted by {by}: {reason}; {what}.", _states(stay), terminal=True)
+    return Outcome(NO_GO, f"Aborted by {by}: {reason}; {what}.", _states(stay))
 
 
 def _counted(stay: list[ChangeLine]) -> str:
@@ -102,12 +101,7 @@ def _rolled_back(run: Situation) -> Outcome:
     decided = next((step for step in run.open_steps if step.error == "NoGo"), None)
     because = f" {decided.message[:1].upper()}{decided.message[1:]}." if decided else ""
     number = "1 change was" if len(undone) == 1 else f"{len(undone)} changes were"
-    return Outcome(
-        NO_GO,
-        f"No-go, rolled back: {number} undone and verified.{because}",
-        _states(undone),
-        terminal=run.finished or decided is not None,
-    )
+    return Outcome(NO_GO, f"No-go, rolled back: {number} undone and verified.{because}", _states(undone))
 
 
 def _states(changes: Iterable[ChangeLine]) -> tuple[str, ...]:
@@ -137,12 +131,7 @@ def _refused_or_failed(run: Situation, step: Open) -> Outcome:
         f"{check.title}: observed {check.observed}; expected {check.expected}" for check in failed
     )
     said = _failed_titles(step.checks) if failed and step.checks else step.message
-    return Outcome(
-        exit_code,
-        f"{word} at “{step.title}”: {said}",
-        (*reasons, *_in_place(run)),
-        terminal=step.error == "NoGo",
-    )
+    return Outcome(exit_code, f"{word} at “{step.title}”: {said}", (*reasons, *_in_place(run)))
 
 
 def _in_place(run: Situation) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from typing import Any
 from runbook.changes.interface import Plan
 from runbook.effects import Effects
 from runbook.errors import NoGo, Parked, StepFailed
+from runbook.gates.approvals import Approval
 from runbook.gates.watching import Look, Verdict, Waited
 from runbook.journal import decode, encode
 from runbook.outline import title_of
@@ -21,10 +22,14 @@ SLICE_S, SLICES = 1.0, 100  # how often a bar moves while a process waits, at mo
 
 
 class Decided(Value):
-    """That the run goes on, and on whose word."""
+    """That the run goes on, and on whose word; `approval` where a person had to say so."""
 
     decision: str
     by: str
+    approval: Approval | None = None
+
+    def rows(self) -> list[tuple[str, str]]:
+        return [("decision", self.decision), ("by", self.by)]
 
 
 class Waiting(Effects):
@@ -118,7 +123,7 @@ class Waiting(Effects):
                 return Decided(decision="proceed", by=f"“{verdict.title}”: {because}")
             plan = Plan(title=f"{verdict.title}: go on although: {because}", changes=())
             approval = self._signed(step, title, lambda: self._request(step, plan, kind="decision"))
-            return Decided(decision="proceed", by=approval.in_a_line())
+            return Decided(decision="proceed", by=approval.in_a_line(), approval=approval)
 
         result: Value = self._step("decide", title, (verdict,), work, effect=True)
         return result

@@ -31,6 +31,10 @@ def journal(*lines, opened=OPENED):
     return records
 
 
+def change_data(step, state, *, in_scratch=False):
+    return {"step": step, "number": 1, "state": state, "in_scratch": in_scratch, "resource": "zone a"}
+
+
 def ended(verb="read", seconds=0.5, **more):
     return {"verb": verb, "seconds": seconds, "phases": [], "result": None, **more}
 
@@ -90,7 +94,7 @@ def test_an_effect_nobody_saw_end_needs_a_person_unless_it_died_with_its_scratch
             (
                 "change",
                 "switch the nameservers",
-                {"step": "switch: apply", "number": 1, "state": "applying", "in_scratch": in_scratch, "resource": "zone a"},
+                change_data("switch: apply", "applying", in_scratch=in_scratch),
             ),
             ("ended", "the kernel died", {"how": "kernel died", "message": "killed", "exit_code": 1}),
         )
@@ -141,7 +145,7 @@ def test_what_is_no_journal_of_a_run_is_refused():
 
 
 def change(state, *, title="move the zone", step="move: apply"):
-    return ("change", title, {"step": step, "number": 1, "state": state, "in_scratch": False, "resource": "zone a"})
+    return ("change", title, change_data(step, state))
 
 
 def test_a_step_that_stopped_between_its_changes_stays_in_between_whatever_follows():

@@ -20,7 +20,7 @@ from runbook.journal import read_journal
 from runbook.summary import Conclusion
 from runbook.values import Check
 from tests import toy
-from tests.project import CELLS, OPEN, make_project
+from tests.project import OPEN, make_project
 
 SECRET = 's3cr3t "quoted" \\ s3cr3t'
 

@@ -127,7 +127,7 @@ def test_an_effect_that_does_not_settle_is_not_done(project, monkeypatch):
     """Accepted and not there: after the change's time it fails, in doubt, and resuming looks first."""
     run = open_verbs()
     plan = planned(run)
-    monkeypatch.setattr(verbs, "put", lambda name, value: None)
+    monkeypatch.setattr(verbs, "put", lambda *_: None)
     with pytest.raises(StepFailed, match="still 'ttl 3600'"):
         run.apply(plan)
     run.leave()

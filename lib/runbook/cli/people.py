@@ -12,6 +12,7 @@ from rich.markup import escape
 from runbook import approving, ending
 from runbook.cli.app import Reason, app, out, print_outcome, root
 from runbook.errors import InputError
+from runbook.opening import find_run
 
 
 @app.command()
@@ -33,9 +34,8 @@ def approve(
     if review:
         _require(reason)
         signed = approving.review(place, run_id, role=role, key=key, reason=reason)
-        out.print(
-            f"reviewed by {escape(signed.principal)}, on record; seal the run again: runbook seal {run_id}"
-        )
+        ending.seal_again(place, find_run(place, run_id))
+        out.print(f"reviewed by {escape(signed.principal)}; it is on record, and the run sealed again")
         return
     request = approving.waiting_request(place, run_id)
     out.print(escape(repr(request)))
