@@ -15,6 +15,7 @@ from runbook import open_run
 from tests.secrets import places
 open_run('toy', environment='sandbox')
 """
+RUN_KEY = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1ydW4ta2V5LXYxAAAA\n-----END\n"
 TOKEN = VALUES["TOY_TOKEN"]
 
 
@@ -50,7 +51,7 @@ def ear(tmp_path_factory):
     with tempfile.TemporaryDirectory(prefix="rb-ear-") as sockets:  # a short path, as sockets need it
         file = f"{sockets}/k.json"
         manager = KernelManager(kernel_name="python3", transport="ipc", connection_file=file)
-        manager.start_kernel(env=environment(project), cwd=str(project))
+        manager.start_kernel(env=environment(project, RUNBOOK_SIGNING_KEY=RUN_KEY), cwd=str(project))
         listener = Ear(manager.client())
         try:
             listener.client.wait_for_ready(timeout=60)
@@ -92,6 +93,14 @@ def test_no_channel_of_a_kernel_says_a_secret(ear, ask):
     heard = said(ear)
     assert leaks(heard) == set()
     assert "[TOY_" in heard
+
+
+def test_the_key_that_signs_runs_is_a_secret_too(ear):
+    """Plain papermill and JupyterLab hand it on to the kernel; its lines are masked there."""
+    ear.run("import os\nprint(os.environ['RUNBOOK_SIGNING_KEY'], end='')")
+    heard = said(ear)
+    assert RUN_KEY.splitlines()[1] not in heard
+    assert "[RUNBOOK_SIGNING_KEY]" in heard
 
 
 def test_a_second_run_in_the_kernel_is_guarded_too(ear):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from runbook.errors import InputError, ParamsError, UnknownName
-from runbook.plan import environments, load_environment, load_scenarios, project_root
+from runbook.plan import environments, known_secrets, load_environment, load_scenarios, project_root
 
 ENVIRONMENT = """
 name: staging
@@ -208,6 +208,23 @@ def test_a_drill_passes_only_as_its_row_says(root):
     assert not done.met_by(status="no-go", exit_code=3, texts=())
     assert no_go.met_by(status="no-go", exit_code=3, texts=("No.", "WAL is Missing"))
     assert not no_go.met_by(status="no-go", exit_code=3, texts=("checksums differ",))
+
+
+def test_the_secrets_of_every_environment_are_known(root, monkeypatch):
+    """Whichever is opened; with the key that signs runs; a file with mistakes still gives its names."""
+    values = {"OMNIHUB_DSN": "a dsn, say", "SLACK_TOKEN": "a token, say", "RUNBOOK_SIGNING_KEY": "a key, say"}
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    assert known_secrets(root).found_in(list(values.values())) == ["RUNBOOK_SIGNING_KEY", *list(values)[:2]]
+    path = root / "params/staging/environment.yaml"
+    path.write_text(ENVIRONMENT.replace("default_mode: plan", "default_mode: 7\nnonsense: [a]"))
+    assert known_secrets(root).mask("a token, say") == "[SLACK_TOKEN]"
+    path.write_text("{")
+    assert (
+        known_secrets(root).mask("a token, say, and a key, say") == "a token, say, and [RUNBOOK_SIGNING_KEY]"
+    )
+    path.write_text(ENVIRONMENT.replace("[SLACK_TOKEN]", "[not a name, SLACK_TOKEN]"))
+    assert known_secrets(root).mask("a token, say") == "[SLACK_TOKEN]"
 
 
 def test_a_missing_file_is_a_problem(tmp_path):

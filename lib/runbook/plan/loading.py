@@ -21,6 +21,7 @@ from runbook.plan.words import unknown_names
 
 ROOT_VARIABLE: Final = "RUNBOOK_ROOT"
 PLAN_FILE: Final = "params/plan.yaml"
+SIGNING_KEY_VARIABLE: Final = "RUNBOOK_SIGNING_KEY"
 SCENARIOS_FILE: Final = "params/sandbox/scenarios.yaml"
 _VARIABLE_NAME: Final = re.compile(r"[A-Z][A-Z0-9_]*")
 _ENVIRONMENT_NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
@@ -87,11 +88,11 @@ def load_environment(root: Path, name: str) -> Environment:
 
 
 def known_secrets(root: Path) -> Secrets:
-    """Return the secrets of every environment of the project: what is masked wherever this process shows.
+    """Return the secrets of every environment, and the key of runs: what is masked wherever we show anything.
 
     Never raises for what is wrong in a file: the message that says so is masked with what can be read.
     """
-    names: list[str] = []
+    names = [SIGNING_KEY_VARIABLE]
     for name in environments(root):
         file = f"params/{name}/environment.yaml"
         with suppress(OSError):
