@@ -220,9 +220,8 @@ def test_the_secrets_of_every_environment_are_known(root, monkeypatch):
     path.write_text(ENVIRONMENT.replace("default_mode: plan", "default_mode: 7\nnonsense: [a]"))
     assert known_secrets(root).mask("a token, say") == "[SLACK_TOKEN]"
     path.write_text("{")
-    assert (
-        known_secrets(root).mask("a token, say, and a key, say") == "a token, say, and [RUNBOOK_SIGNING_KEY]"
-    )
+    assert known_secrets(root).mask("a token, say") == "a token, say"
+    assert known_secrets(root).mask("a key, say") == "[RUNBOOK_SIGNING_KEY]"
     path.write_text(ENVIRONMENT.replace("[SLACK_TOKEN]", "[not a name, SLACK_TOKEN]"))
     assert known_secrets(root).mask("a token, say") == "[SLACK_TOKEN]"
 
