@@ -62,7 +62,7 @@ class _GuardedStream:
 
 def guard_streams(secrets: Secrets) -> None:
     """Mask whatever this process writes to stdout and stderr from now on, tracebacks too."""
-    for name in ("stdout", "stderr"):
+    for name in ("stdout", "stderr") if secrets else ():
         stream = getattr(sys, name)
         if stream is not None and not isinstance(stream, _GuardedStream):
             guarded = _GuardedStream(stream, secrets)

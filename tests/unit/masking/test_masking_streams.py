@@ -78,8 +78,10 @@ def test_a_guarded_process_says_no_secret(monkeypatch):
 
 
 def test_a_process_is_guarded_once(monkeypatch):
-    """A second guard changes nothing."""
-    terminal(monkeypatch)
+    """A second guard changes nothing, nor does one that has nothing to mask."""
+    out, _ = terminal(monkeypatch)
+    guard_streams(Secrets(["TOKEN"], environ={}))
+    assert sys.stdout is out
     guard_streams(SECRETS)
     first = sys.stdout
     guard_streams(SECRETS)
