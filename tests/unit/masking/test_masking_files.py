@@ -52,7 +52,9 @@ def test_what_cannot_be_masked_is_refused_without_a_word_of_it(content):
 
 
 @pytest.mark.parametrize(
-    "content", [gzip.compress(b"fine"), zipped("fine"), b"\x1f\x8bno gzip", b"PK\x03\x04no"]
+    "content",
+    [gzip.compress(b"fine"), zipped("fine"), b"\x1f\x8bno gzip", b"PK\x03\x04no"],
+    ids=["gzip", "zip", "no gzip", "no zip"],
 )
 def test_packed_files_without_a_secret_are_kept_as_they_are(content):
     """Also what only begins like a packed file."""

@@ -89,6 +89,11 @@ def test_binary_that_holds_a_secret_is_left_out():
     )
 
 
+def test_what_only_claims_to_be_a_picture_is_masked_as_text():
+    """Text under a picture's media type is no base64, and is not decoded."""
+    assert shown({"image/png": f"no picture: {TOKEN}"}) == {"image/png": "no picture: [TOKEN]"}
+
+
 def test_what_holds_no_secret_comes_back_as_it_is():
     """Public keys, long digests, pictures and markup are not touched."""
     data = {
