@@ -56,6 +56,7 @@ class Driver:
         folder = make_folder(self.root, begin.run_id)
         with driving(folder, clock=WallClock()):
             begin_run(self.root, begin, clock=clock_of(begin.environment)).close()
+            write_index(folder.parent)  # so that it shows as running
             ending = self._execute(begin, folder / NOTEBOOK, replay=False, answer=answer)
             with _signals_deferred():
                 self._close_record(folder, ending, begin)
@@ -70,7 +71,10 @@ class Driver:
         Raises ReplayMismatch when the notebook has parted from the record; nothing is then replaced.
         """
         folder = run_folder(self.root, begin.run_id)
-        with driving(folder, clock=WallClock()), tempfile.TemporaryDirectory(dir=folder.parent) as beside:
+        with (
+            driving(folder, clock=WallClock()),
+            tempfile.TemporaryDirectory(prefix=".", dir=folder.parent) as beside,
+        ):
             shown = Path(beside) / NOTEBOOK
             ending = self._execute(begin, shown, replay=True)
             if not _is_shown(ending):
@@ -84,7 +88,7 @@ class Driver:
         """Replace the notebook of a run that was taken up again by one shown from the whole record."""
         if all(line.kind != "resumed" for line in read_journal(folder / JOURNAL)):
             return
-        with tempfile.TemporaryDirectory(dir=folder.parent) as beside:
+        with tempfile.TemporaryDirectory(prefix=".", dir=folder.parent) as beside:
             shown = Path(beside) / NOTEBOOK
             if _is_shown(self._execute(begin, shown, replay=True)):
                 shown.replace(folder / NOTEBOOK)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Literal
@@ -150,13 +150,16 @@ class Effects(Stepping):
             return approvals.Approval(request=request, signatures=standing.valid)
         if standing.refusals:
             raise ApprovalRefused("; ".join(standing.refusals))
-        who = " or ".join(standing.missing)
-        role = standing.missing[0].replace("_", "-")
         raise Parked(
-            f"waits for the signature of {who}, until {request.expires_at:%Y-%m-%d %H:%M} UTC: "
-            f"runbook approve {self._recorder.run_id} --as {role} --key FILE",
+            f"waits for the signature of {self._titles(standing.missing)}, "
+            f"until {request.expires_at:%Y-%m-%d %H:%M} UTC",
             whom=tuple(standing.missing),
         )
+
+    def _titles(self, roles: Iterable[str]) -> str:
+        """Return roles as the plan calls them: Tech Lead or CTO."""
+        titles = {role.name: role.title for role in self._place.rollout.roles}
+        return " or ".join(titles.get(role, role) for role in roles)
 
     def _asked_for(self, title: str, fresh: approvals.Request) -> approvals.Request:
         """Return what was asked for before, as long as it still says the same; else ask anew, on record."""
@@ -216,7 +219,8 @@ class Effects(Stepping):
         standing = approvals.collect(self._place.folder, approval.request, self._context())
         if not standing.enough:
             said = (
-                "; ".join(standing.refusals) or f"the signature of {' or '.join(standing.missing)} is missing"
+                "; ".join(standing.refusals)
+                or f"the signature of {self._titles(standing.missing)} is missing"
             )
             raise ApprovalRefused(f"“{plan.title}” was approved, and that no longer holds: {said}")
 

@@ -68,6 +68,11 @@ def outcome(run: Situation) -> Outcome:
     if run.alive:
         return Outcome(0, f"Running: {run.last}." if run.last else "Running: just opened.")
     for step in run.open_steps:
+        if step.verb == "rollback" and (
+            left := [c for c in run.changes if c.status in (*IN_DOUBT, "applied")]
+        ):
+            verdict = "Left in between: a rollback was begun and did not end; a person is needed now."
+            return Outcome(IN_BETWEEN, verdict, _states(left))
         if step.half_done or (step.status == "failed" and step.exit_code == IN_BETWEEN):
             return Outcome(
                 IN_BETWEEN, f"Left in between at “{step.title}”: a person is needed now.", _between(step)

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import nbformat
@@ -16,12 +15,12 @@ import pytest
 from nbclient import NotebookClient
 
 from tests.project import ROOT
+from tests.runbooks.machine import PATIENCE_S, left_behind, orphaned_memory, wait_until
 
 pytestmark = pytest.mark.chaos  # run alone: they look at the whole machine for what is left
 
 NOTEBOOK = ROOT / "notebooks/drills/db_restore_drill.ipynb"
 SMALL = {"size_mb": 10}
-PATIENCE_S = 90
 
 
 @pytest.fixture
@@ -33,40 +32,13 @@ def place(monkeypatch):
         (folder / where).mkdir()
         monkeypatch.setenv(name, str(folder / where))
     monkeypatch.setenv("RUNBOOK_ROOT", str(ROOT))
-    before = shared_memory()
+    before = orphaned_memory()
     yield folder
     wait_until(lambda: not left_behind(folder / "tmp") and not list((folder / "tmp").glob("runbook-*")))
     assert left_behind(folder / "tmp") == []
     assert [path.name for path in (folder / "tmp").glob("runbook-*")] == []
-    assert shared_memory() <= before
+    assert orphaned_memory() <= before
     shutil.rmtree(folder)
-
-
-def left_behind(folder):
-    """Return the command lines of processes that work below a folder."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            cwd = (process / "cwd").resolve()
-            command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            continue
-        if cwd.is_relative_to(folder) or f"{folder}/runbook-" in command:
-            found.append(command)
-    return found
-
-
-def shared_memory():
-    """Return the ids of the shared memory segments that nobody is attached to any more."""
-    lines = Path("/proc/sysvipc/shm").read_text().splitlines()[1:]
-    orphans = {line.split()[1] for line in lines if line.split()[6] == "0"}
-    return orphans | {path.name for path in Path("/dev/shm").glob("PostgreSQL*")}  # noqa: S108
-
-
-def wait_until(condition):
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition() and time.monotonic() < deadline:
-        os.sched_yield()
 
 
 def summary(place, run_id):

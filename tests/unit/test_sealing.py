@@ -84,6 +84,7 @@ def test_a_disk_that_is_full_for_the_signature_alone_leaves_an_unsigned_run(offi
 
 def test_an_interrupted_signature_leaves_an_unsigned_run(office, run, monkeypatch):
     """Ctrl-C at the passphrase: the run does not call itself signed, and the interrupt goes on."""
+
     def interrupted(*_args, **_options):
         raise KeyboardInterrupt
 

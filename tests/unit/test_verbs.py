@@ -499,3 +499,17 @@ def test_an_older_drill_is_marked_abandoned(project):
     open_verbs(run_id="")
     found = json.loads((project / "outputs" / first.run_id / "journal.jsonl").read_text().splitlines()[-1])
     assert (found["kind"], found["data"]["abandoned"]) == ("aborted", True)
+
+
+def test_a_rollback_that_died_in_its_middle_needs_a_person(project, monkeypatch):
+    """Something is undone and something is not: exit 4, until the rollback has been taken up and ended."""
+    run = open_verbs()
+    run.apply(undoable(run))
+    with monkeypatch.context() as patched:
+        patched.setattr(verbs, "happened", lambda: _die_after("undo traffic"))
+        with pytest.raises(KeyboardInterrupt):
+            run.rollback()
+    run.leave()
+    summary = run.summary()
+    assert (summary.status, summary.exit_code) == ("left in between", 4)
+    assert any("set ttl to 300: applied" in reason for reason in summary.reasons)

@@ -30,8 +30,8 @@ Exit codes: 0 done · 1 failed, nothing half-done · 2 bad parameters or usage, 
 """
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=HELP)
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+out = Console(highlight=False, soft_wrap=True, emoji=False)
+err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 Environment = Annotated[str, typer.Option("--env", "-e", help="a folder of params/, such as sandbox")]
 AsJson = Annotated[bool, typer.Option("--json", help="for a program to read")]

@@ -27,7 +27,7 @@ from runbook.cli.app import (
     root,
 )
 from runbook.clock import WallClock
-from runbook.errors import InputError, JournalError, RunBusy
+from runbook.errors import InputError, JournalError, Parked, RunbookError, RunBusy
 from runbook.journal import is_held
 from runbook.opening import JOURNAL, clock_of, find_run, refuse_unfinished, reservations, run_folder
 from runbook.parameters import describe, load_parameters, read_schema
@@ -112,16 +112,24 @@ def _resume_due(place: Path, *, loop: bool, every_s: float) -> None:
     clock, worst = WallClock(), 0
     while True:
         for run_id in due.due_runs(place):
-            try:
-                summary = drive(place, begun(place, run_id))
-            except RunBusy:
-                continue  # another process was quicker
-            worst = max(worst, 0 if summary.exit_code in (0, 75) else summary.exit_code)
+            worst = max(worst, _go_on(place, run_id))
         if not loop:
             break
         clock.sleep_until(clock.now() + timedelta(seconds=every_s))
     if worst:
         raise typer.Exit(worst)
+
+
+def _go_on(place: Path, run_id: str) -> int:
+    """Go on with one run that is due; what befalls it keeps no other from its turn. Return its exit code."""
+    try:
+        code = drive(place, begun(place, run_id)).exit_code
+    except RunBusy:
+        return 0  # another process was quicker
+    except (RunbookError, OSError) as error:
+        err.print(f"[red]{run_id}: {type(error).__name__}:[/] {escape(str(error))}")
+        return error.exit_code if isinstance(error, RunbookError) else 1
+    return 0 if code == Parked.exit_code else code
 
 
 @app.command()
