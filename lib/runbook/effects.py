@@ -108,7 +108,7 @@ class Effects(Stepping):
 
     def _refuse_secret_resources(self, plan: Plan) -> None:
         """Refuse a resource whose name holds a secret: reservations are files that others read."""
-        names = self._place.secrets.found_in(list(plan.resources))
+        names = self._place.known.found_in(list(plan.resources))
         if names:
             raise StepFailed(
                 f"“{plan.title}” would reserve a resource named by the value of {', '.join(names)}; "

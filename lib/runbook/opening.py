@@ -239,6 +239,7 @@ def make_run(
         rollout=load_plan(root),
         environment=environment,
         secrets=Secrets(environment),
+        known=known_secrets(root),
         replay_only=shown or by_hand,
     )
     surroundings.forget_libpq()

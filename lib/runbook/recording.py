@@ -29,7 +29,11 @@ Verb = Literal["read", "check", "plan", "approve", "apply", "wait", "watch", "de
 
 @dataclass(frozen=True)
 class Place:
-    """Where and with what a run is executed."""
+    """Where and with what a run is executed.
+
+    `secrets` are the environment's, handed out by name; `known` are those of every environment, which the
+    record refuses and masks: the process may hold another one's too.
+    """
 
     folder: Path
     notebook: Path
@@ -37,24 +41,25 @@ class Place:
     rollout: RolloutPlan
     environment: Environment
     secrets: Secrets
+    known: Secrets
     replay_only: bool
 
     def masked(self, data: Any) -> Any:
         """Return JSON data with every secret in its texts replaced by its name."""
         if isinstance(data, str):
-            return self.secrets.mask(data)
+            return self.known.mask(data)
         if isinstance(data, list):
             return [self.masked(item) for item in data]
         if isinstance(data, dict):
-            return {self.secrets.mask(key): self.masked(item) for key, item in data.items()}
+            return {self.known.mask(key): self.masked(item) for key, item in data.items()}
         return data
 
     def keep_evidence(self, name: str, content: bytes) -> None:
         """Keep a file under evidence/, masked; StepFailed when a secret in it cannot be."""
         folder = self.folder / "evidence"
         folder.mkdir(mode=0o755, exist_ok=True)
-        clean = masked_file(self.secrets, content, name=name)
-        write_atomically(folder / self.secrets.mask(name), clean)
+        clean = masked_file(self.known, content, name=name)
+        write_atomically(folder / self.known.mask(name), clean)
 
     def outline(self) -> Outline:
         """Return the steps of the notebook as it is now."""
@@ -111,7 +116,7 @@ class Recorder:
         self.hold()
         if self._journal is None:
             raise InputError(f"the run {self.run_id} is over; open a new one")
-        names = self.place.secrets.found_in([title, data])
+        names = self.place.known.found_in([title, data])
         if names:
             raise StepFailed(
                 f"“{self.place.masked(title)}”: {kind} would hold the value of {', '.join(names)}; "
@@ -150,7 +155,7 @@ class Recorder:
 
     def write_summary(self) -> None:
         text = summarize(self.lines()).model_dump_json(indent=1)
-        write_atomically(self.place.folder / "summary.json", self.place.secrets.mask(text) + "\n")
+        write_atomically(self.place.folder / "summary.json", self.place.known.mask(text) + "\n")
 
 
 def named(function: Callable[..., Any]) -> str:

@@ -6,7 +6,7 @@ import json
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -19,8 +19,9 @@ from runbook import surroundings, terminal
 from runbook.account import summarize
 from runbook.errors import InputError, RunbookError
 from runbook.journal import is_held, read_journal
+from runbook.masking import guard_streams
 from runbook.opening import JOURNAL, Beginning, Mode, beginning_of, clock_of, find_run, prepare, run_folder
-from runbook.plan import project_root
+from runbook.plan import known_secrets, project_root
 from runbook.summary import Summary
 
 HELP = """Runbooks as notebooks: durable, approved, rehearsable, provable.
@@ -41,6 +42,8 @@ Reason = Annotated[str, typer.Option("--reason", help="why, for the record")]
 def main() -> None:
     """Run the command line; every error of ours becomes one message and its exit code."""
     signal.signal(signal.SIGTERM, _interrupt)
+    with suppress(RunbookError):  # without a project there are no secrets to know of
+        guard_streams(known_secrets(project_root(Path.cwd())))
     try:
         sys.exit(app(standalone_mode=False))
     except RunbookError as error:
