@@ -5,8 +5,8 @@ What the lines hold in `data`:
     opened    run_id, runbook, environment, mode, params, opened_by, versions
     resumed   by, versions: another process took the run up
     started   verb, changes (of an apply: how many it will make)
-    done      verb, seconds, phases, result (encoded), scratch (the folder the result lives in, or null)
-    failed    verb, seconds, phases, error, message, exit_code, result (of a check: its table)
+    done      verb, seconds, phases, remarks, result (encoded), scratch (where the result lives, or null)
+    failed    verb, seconds, phases, remarks, error, message, exit_code, result (of a check: its table)
     skipped   verb, why
     change    step, number, state (applying, applied, found), in_scratch
     note      redo_from: that step and all after it are done again, their scratch folder is gone

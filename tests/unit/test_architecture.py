@@ -19,7 +19,7 @@ FLOORS = [
     ["step"],
     ["parameters", "journal", "scratch"],
     ["postgres"],
-    ["sandbox"],
+    ["sandbox", "providers"],
     ["gates", "changes"],
     ["charts"],
     ["report"],

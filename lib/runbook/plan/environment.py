@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from runbook.errors import UnknownName
+from runbook.errors import InputError, UnknownName
 from runbook.plan.invariants import Freshness, Invariant
 from runbook.plan.judging import Params, Wrong
 from runbook.plan.service import Name, Positive, Text
@@ -56,6 +56,41 @@ class Postgres(Params):
     )
 
 
+Url = Annotated[
+    str,
+    Field(pattern=r"^(https://[A-Za-z0-9.-]+(:\d+)?|http://127\.0\.0\.1:\d+)(/[^\s?#@]*)?$"),
+    Words("an address such as https://api.example.com (https only, no user, no query)"),
+]
+
+
+class Vendor(Params):
+    """One vendor's API: where it is, which variables hold its secrets, which of its things are ours."""
+
+    base_url: Url | None = Field(description="where its API is; null: the sandbox's emulator")
+    urls: dict[Name, Url] = Field(default={}, description="its other addresses, by the name its client uses")
+    secret_variables: dict[Name, VariableName] = Field(
+        default={}, description="environment variables that hold its secrets, by the name its client uses"
+    )
+    ids: dict[Name, Text | None] = Field(
+        default={},
+        description="its names for what is ours: account, zone, project, service …; null: not filled in yet",
+    )
+    timeout_s: Positive = Field(default=30.0, description="how long a reply may take")
+
+    def wrongs(self) -> Iterator[Wrong]:
+        if self.base_url is None and (self.urls or self.secret_variables):
+            yield Wrong(("base_url",), "null", "an address: the sandbox has addresses and secrets of its own")
+
+    def id(self, name: str) -> str:
+        """Return the vendor's own name for one of our things; InputError when it is not filled in."""
+        if (found := self.ids.get(name)) is None:
+            raise InputError(
+                f"the vendor's id of our {name} is not filled in; write it into environment.yaml under "
+                f"`ids: {name}` of that vendor (it has {', '.join(self.ids) or 'none yet'}), and run it again"
+            )
+        return found
+
+
 class Environment(Params):
     """One environment of the project."""
 
@@ -66,8 +101,10 @@ class Environment(Params):
     )
     databases: dict[Name, Database] = Field(default={}, description="the databases, by the name runbooks use")
     postgres: Postgres = Field(default=Postgres(), description="which PostgreSQL does the work")
+    vendors: dict[Name, Vendor] = Field(default={}, description="the vendors' APIs, by their clients' names")
     secret_variables: tuple[VariableName, ...] = Field(
-        default=(), description="environment variables that hold secrets, besides every `dsn_variable`"
+        default=(),
+        description="environment variables that hold secrets, besides those of databases and vendors",
     )
 
     def wrongs(self) -> Iterator[Wrong]:
@@ -78,9 +115,10 @@ class Environment(Params):
 
     @property
     def secret_names(self) -> tuple[str, ...]:
-        """Return every variable that holds a secret here: those listed, and each database's DSN."""
+        """Return every variable that holds a secret here: listed ones, databases' DSNs, vendors' keys."""
         dsns = (database.dsn_variable for database in self.databases.values())
-        return tuple(dict.fromkeys([*self.secret_variables, *filter(None, dsns)]))
+        keys = (name for vendor in self.vendors.values() for name in vendor.secret_variables.values())
+        return tuple(dict.fromkeys([*self.secret_variables, *filter(None, dsns), *keys]))
 
     def database(self, name: str) -> Database:
         """Return the database of that name; UnknownName tells the nearest ones."""
@@ -88,3 +126,13 @@ class Environment(Params):
             right = unknown_names(name, self.databases)
             raise UnknownName(f"the environment {self.name} has no database {name!r}; right would be {right}")
         return self.databases[name]
+
+    def vendor(self, name: str) -> Vendor:
+        """Return the vendor of that name; UnknownName tells the nearest ones."""
+        if name not in self.vendors:
+            right = unknown_names(name, self.vendors)
+            raise UnknownName(
+                f"the environment {self.name} has no vendor {name!r}; right would be {right}. "
+                f"Vendors stand in params/{self.name}/environment.yaml under `vendors`"
+            )
+        return self.vendors[name]

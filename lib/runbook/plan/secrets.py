@@ -18,6 +18,32 @@ MASKED_FROM_CHARACTERS: Final = 8
 _LONG_LINE: Final = 16
 
 
+class Mask:
+    """Replaces secrets in text by their names, whatever form they come in; never shown itself."""
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        """Take secrets by name; one that is too short to be told from ordinary text is left alone."""
+        self._forms = _forms_of(values)
+
+    def mask(self, text: str) -> str:
+        """Return `text` with every secret as `[NAME]`, also where it is base64, URL, JSON or HTML encoded."""
+        present = [form for form in self._forms if form in text]
+        if not present:
+            return text
+        pattern = "|".join(map(re.escape, present))
+        return re.sub(pattern, lambda match: f"[{self._forms[match[0]]}]", text)
+
+    def found_in(self, text: str) -> set[str]:
+        """Return the names of the secrets that stand in `text`."""
+        return {name for form, name in self._forms.items() if form in text}
+
+    def __repr__(self) -> str:
+        return "a mask"
+
+    def __reduce__(self) -> str:
+        raise TypeError("secrets are not copied or written anywhere")
+
+
 class Secrets:
     """The values of the named secret variables: handed out by name, masked in text, never shown."""
 
@@ -26,7 +52,7 @@ class Secrets:
         source = os.environ if environ is None else environ
         self._names = environment.secret_names
         self._values = {name: source[name] for name in self._names if source.get(name)}
-        self._forms = _forms_of(self._values)
+        self._mask = Mask(self._values)
 
     def value(self, name: str) -> str:
         """Return the value of a named variable; InputError when it is not one of ours, or is not set."""
@@ -52,15 +78,11 @@ class Secrets:
 
     def mask(self, text: str) -> str:
         """Return `text` with every secret as `[NAME]`, also where it is base64, URL, JSON or HTML encoded."""
-        present = [form for form in self._forms if form in text]
-        if not present:
-            return text
-        pattern = "|".join(map(re.escape, present))
-        return re.sub(pattern, lambda match: f"[{self._forms[match[0]]}]", text)
+        return self._mask.mask(text)
 
     def found_in(self, text: str) -> list[str]:
         """Return the names of the secrets that stand in `text`, in the order they were named."""
-        found = {name for form, name in self._forms.items() if form in text}
+        found = self._mask.found_in(text)
         return [name for name in self._names if name in found]
 
     def __repr__(self) -> str:
