@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from itertools import islice
-from typing import Any, Literal
+from dataclasses import dataclass
+from itertools import cycle, islice
+from typing import Literal
 
 WEEK_S = 604_800
 MAX_TTL_S = WEEK_S  # what BIND keeps a record at most
@@ -34,10 +34,6 @@ class Behaviour:
         most = min(self.max_ttl_s, self.max_negative_s) if negative else self.max_ttl_s
         return min(max(ttl_s, self.min_ttl_s), most)
 
-    def dump(self) -> dict[str, Any]:
-        """Return it as JSON data, the arguments that make it again."""
-        return asdict(self)
-
 
 # The last of these caps at six hours, as Google Public DNS says of itself; the fourth raises short TTLs, as
 # some access networks do.
@@ -55,4 +51,4 @@ VARIETY = (
 
 def behaviours(count: int) -> list[Behaviour]:
     """Return `count` kinds of resolver, the variety in turn."""
-    return list(islice((one for _ in range(count) for one in VARIETY), count))
+    return list(islice(cycle(VARIETY), count))

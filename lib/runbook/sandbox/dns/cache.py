@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
-import dns.rdatatype
 import dns.rrset
 from dns.name import Name
 from dns.rcode import Rcode
 from dns.rdatatype import RdataType
 from dns.rrset import RRset
 
-from runbook.sandbox.dns.zone import to_name
-
+Key = tuple[Name, RdataType | None]
 NEVER_S = 2**63
 MOST = 100_000  # entries; beyond, those that have run out go first
 
@@ -46,13 +43,15 @@ class Held:
 class Cache:
     """Answers by name and type (NXDOMAIN by name alone, type None), delegations by zone.
 
-    `soonest_s` is when the first delegation or DS runs out; nothing of them has before.
+    `soonest_s` is when the first delegation or DS runs out; nothing of them has before. `touched` collects
+    what changed since somebody emptied it: answers and delegations, by their keys.
     """
 
     def __init__(self) -> None:
-        self.answers: dict[tuple[Name, RdataType | None], Kept] = {}
+        self.answers: dict[Key, Kept] = {}
         self.delegations: dict[Name, Held] = {}
         self.soonest_s = NEVER_S
+        self.touched: dict[Key | Name, None] = {}
 
     def answer(self, name: Name, rdtype: RdataType, now_s: int, *, stale_s: int = 0) -> Kept | None:
         """Return what is known of that name and type: the records, its CNAME, or that there is none."""
@@ -66,15 +65,17 @@ class Cache:
         """Remember an answer; that a name exists ends that it does not."""
         if len(self.answers) >= MOST:
             self._make_room(kept.until_s)
-        if rdtype is not None:
-            self.answers.pop((name, None), None)
+        if rdtype is not None and (name, None) in self.answers:
+            self._forget((name, None))
         self.answers[name, rdtype] = kept
+        self.touched[name, rdtype] = None
         if rdtype == RdataType.DS:
             self.soonest_s = min(self.soonest_s, kept.until_s)
 
     def hold(self, zone: Name, held: Held) -> None:
         """Remember who answers for a zone."""
         self.delegations[zone] = held
+        self.touched[zone] = None
         self.soonest_s = min(self.soonest_s, held.until_s)
 
     def zone_above(self, name: Name, now_s: int) -> tuple[Name, Held] | None:
@@ -101,64 +102,23 @@ class Cache:
         for _, name, rdtype in over:
             if rdtype == RdataType.NS:
                 del self.delegations[name]
+                self.touched[name] = None
             else:
-                del self.answers[name, rdtype]
+                self._forget((name, rdtype))
         ends = [held.until_s for held in self.delegations.values()]
         ends += [kept.until_s for (_, rdtype), kept in self.answers.items() if rdtype == RdataType.DS]
         self.soonest_s = min(ends, default=NEVER_S)
         return sorted(over, key=lambda one: (one[0], len(one[1].labels)))
 
-    def dump(self) -> dict[str, Any]:
-        """Return all of it as JSON data."""
-        return {
-            "answers": [_dump_answer(name, rdtype, kept) for (name, rdtype), kept in self.answers.items()],
-            "delegations": [
-                [zone.to_text(), [one.to_text() for one in held.servers], held.since_s, held.until_s]
-                for zone, held in self.delegations.items()
-            ],
-        }
-
-    def load(self, data: dict[str, Any]) -> None:
-        """Take over what `dump` described."""
-        self.answers = dict(map(_load_answer, data["answers"]))
-        self.delegations = {
-            to_name(zone): Held(tuple(map(to_name, servers)), since_s, until_s)
-            for zone, servers, since_s, until_s in data["delegations"]
-        }
-        self.soonest_s = 0
-
     def _make_room(self, now_s: int) -> None:
-        self.answers = {key: kept for key, kept in self.answers.items() if kept.until_s > now_s}
-        if len(self.answers) >= MOST:
-            self.answers.clear()
+        over = [key for key, kept in self.answers.items() if kept.until_s <= now_s]
+        for key in over or list(self.answers):
+            self._forget(key)
+
+    def _forget(self, key: Key) -> None:
+        del self.answers[key]
+        self.touched[key] = None
 
 
 def _with_ttl(records: RRset | None, ttl_s: int) -> RRset | None:
     return None if records is None else dns.rrset.from_rdata_list(records.name, ttl_s, list(records))
-
-
-def _dump_answer(name: Name, rdtype: RdataType | None, kept: Kept) -> list[Any]:
-    kind = None if rdtype is None else dns.rdatatype.to_text(rdtype)
-    data = [_dump_records(kept.records), _dump_records(kept.soa)]
-    return [name.to_text(), kind, *data, int(kept.rcode), kept.until_s, kept.authentic]
-
-
-def _load_answer(data: list[Any]) -> tuple[tuple[Name, RdataType | None], Kept]:
-    name, kind, records, soa, rcode, until_s, authentic = data
-    rdtype = None if kind is None else dns.rdatatype.from_text(kind)
-    kept = Kept(_load_records(records), _load_records(soa), Rcode(rcode), until_s, authentic)
-    return (to_name(name), rdtype), kept
-
-
-def _dump_records(records: RRset | None) -> list[Any] | None:
-    if records is None:
-        return None
-    kind = dns.rdatatype.to_text(records.rdtype)
-    return [records.name.to_text(), records.ttl, kind, [rdata.to_text() for rdata in records]]
-
-
-def _load_records(data: list[Any] | None) -> RRset | None:
-    if data is None:
-        return None
-    name, ttl_s, kind, values = data
-    return dns.rrset.from_text_list(name, ttl_s, "IN", kind, values)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+from collections.abc import Callable
 from contextlib import suppress
 
 from runbook.sandbox.dns.wire import Endpoint
@@ -22,11 +23,19 @@ CONNECTIONS = 100  # TCP clients at once, per server
 TRIES = 20
 
 
-class Listener:
-    """An endpoint's sockets. `start` and `close` are called in the loop's thread."""
+def _nothing() -> None:
+    """Do nothing: there is no record to write."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
+
+class Listener:
+    """An endpoint's sockets. `start` and `close` are called in the loop's thread.
+
+    `after` is called when queries were answered: the time to write down what a resolver learnt.
+    """
+
+    def __init__(self, endpoint: Endpoint, *, after: Callable[[], None] = _nothing) -> None:
         self.endpoint = endpoint
+        self._after = after
         self._udp: socket.socket | None = None
         self._tcp: asyncio.Server | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -63,7 +72,7 @@ class Listener:
             try:
                 wire, client = sock.recvfrom(PACKET_BYTES)
             except OSError:  # nothing more there, or a client's port is closed
-                return
+                break
             answer = handle(wire)
             if answer is None:
                 continue
@@ -72,6 +81,7 @@ class Listener:
                 self._loop.call_later(delay_s, self._send, answer, client)
             else:
                 self._send(answer, client)
+        self._after()
 
     def _send(self, answer: bytes, client: tuple[str, int]) -> None:
         if self._udp is not None:
@@ -97,6 +107,7 @@ class Listener:
                 (length,) = struct.unpack("!H", await reader.readexactly(2))
                 wire = await reader.readexactly(length)
             answer = self.endpoint.handle(wire, tcp=True)
+            self._after()
             if answer is None:
                 if self.endpoint.mute:
                     continue

@@ -70,7 +70,7 @@ def lookup(zone: Zone, name: Name, rdtype: RdataType, *, flatten: Flatten) -> Re
         if found.rdtype != RdataType.CNAME or rdtype == RdataType.CNAME:
             return Reply(answer=tuple(answer), authoritative=True)
         name = found[0].target.canonicalize()
-        if not name.is_subdomain(zone.name):
+        if not name.is_subdomain(zone.name) or any(one.name == name for one in answer):
             break
     return Reply(answer=tuple(answer), authoritative=True)
 

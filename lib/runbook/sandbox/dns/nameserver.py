@@ -1,15 +1,15 @@
 """An authoritative nameserver: the zones it serves, and what is wrong with it.
 
 Several servers share one `Zone`, so a change shows at all of them at once, except where one is `stale`: it
-goes on with a copy made when the fault began. The other faults, each for one zone: `refused` (the vendor does
-not serve it: what Cloudflare and Vercel say to a lame delegation), `lame` (it answers without authority and
-points to the root), `servfail`, `silent`.
+goes on with a copy made when the fault began, and does not know a zone that came later. The other faults,
+each for one zone: `refused` (the vendor does not serve it: what Cloudflare and Vercel say to a lame
+delegation), `lame` (it answers without authority and points to the root), `servfail`, `silent`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import dns.name
 import dns.rrset
@@ -35,7 +35,7 @@ class Nameserver(Endpoint):
         super().__init__(name, address)
         self.zones: dict[Name, Zone] = {}
         self.faults: dict[Name, Fault] = {}
-        self._copies: dict[Name, Zone] = {}
+        self.copies: dict[Name, Zone] = {}
         self._revision, self._flatten = revision, flatten
 
     def stamp(self) -> int:
@@ -55,48 +55,32 @@ class Nameserver(Endpoint):
             case "lame":
                 return UPWARD
             case "stale":
-                zone = self._copies[zone.name]
+                zone = self.copies.get(zone.name)
             case None:
                 pass
+        if zone is None:
+            return REFUSED
         return lookup(zone, question.name, question.rdtype, flatten=self._flatten)
 
     def break_zone(self, origin: str, fault: Fault) -> None:
-        """Let a zone fail here; ValueError when the server does not have it or there is no such fault."""
-        name = to_name(origin)
-        if name not in self.zones or fault not in FAULTS:
-            raise ValueError(f"{self.name} cannot be made {fault} for {origin}: {', '.join(FAULTS)}")
+        """Let a zone fail here, also one that comes later; ValueError when there is no such fault."""
+        if fault not in FAULTS:
+            raise ValueError(f"a nameserver cannot be {fault!r}; right would be {', '.join(FAULTS)}")
         self.mend_zone(origin)
+        name = to_name(origin)
         self.faults[name] = fault
-        if fault == "stale":
-            self._copies[name] = Zone.load(self.zones[name].dump())
+        if fault == "stale" and name in self.zones:
+            self.copies[name] = self.zones[name].copy()
 
     def mend_zone(self, origin: str) -> None:
         """Let a zone be served as it should; fine when nothing was wrong."""
         self.faults.pop(to_name(origin), None)
-        self._copies.pop(to_name(origin), None)
+        self.copies.pop(to_name(origin), None)
 
     def drop_zone(self, origin: str) -> None:
         """No longer serve a zone; fine when it was not served."""
         self.mend_zone(origin)
         self.zones.pop(to_name(origin), None)
-
-    def dump(self) -> dict[str, Any]:
-        """Return what is wrong with the server, as JSON data; its zones are their owner's to keep."""
-        return {
-            "faults": {name.to_text(): fault for name, fault in self.faults.items()},
-            "copies": [zone.dump() for zone in self._copies.values()],
-            "mute": self.mute,
-            "garbled": self.garbled,
-            "delay_s": self.delay_s,
-            "port": self.port,
-        }
-
-    def load(self, data: dict[str, Any]) -> None:
-        """Take over what `dump` described."""
-        self.faults = {to_name(name): fault for name, fault in data["faults"].items()}
-        self._copies = {zone.name: zone for zone in map(Zone.load, data["copies"])}
-        self.mute, self.garbled = data["mute"], data["garbled"]
-        self.delay_s, self.port = data["delay_s"], data["port"]
 
     def _zone_of(self, question: Question) -> Zone | None:
         """Return the closest zone that encloses the name; the DS of a zone is its parent's to tell."""

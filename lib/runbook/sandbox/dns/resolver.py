@@ -26,7 +26,7 @@ from dns.rdatatype import RdataType
 from dns.rrset import RRset
 
 from runbook.sandbox.dns.behaviour import Behaviour
-from runbook.sandbox.dns.cache import Cache, Held, Kept
+from runbook.sandbox.dns.cache import Cache, Held, Kept, Key
 from runbook.sandbox.dns.lookup import Question, Reply
 from runbook.sandbox.dns.wire import Endpoint
 
@@ -71,12 +71,13 @@ class Resolver(Endpoint):
     recursive = True
 
     def __init__(
-        self, name: str, address: str, *, behaviour: Behaviour, surroundings: Surroundings, seed: int = 0
+        self, name: str, address: str, *, behaviour: Behaviour, surroundings: Surroundings, seed: str = ""
     ) -> None:
         super().__init__(name, address)
         self.behaviour = behaviour
         self.cache = Cache()
-        self._around, self._seed, self._turn = surroundings, seed, 0
+        self.turn = self.turn_on_record = 0  # questions it asked; they decide which server is asked next
+        self._around, self._seed = surroundings, seed
 
     def stamp(self) -> int:
         return self._around.now_s()
@@ -126,7 +127,9 @@ class Resolver(Endpoint):
 
     def flush(self) -> None:
         """Forget everything, as an operator can."""
+        known: list[Key | Name] = [*self.cache.answers, *self.cache.delegations]
         self.cache = Cache()
+        self.cache.touched.update(dict.fromkeys(known))
         self.forget_replies()
 
     def authoritative(self, name: Name, rdtype: RdataType) -> Kept | None:
@@ -140,17 +143,6 @@ class Resolver(Endpoint):
                 return found
             name = found.records[0].target.canonicalize()
         return None
-
-    def dump(self) -> dict[str, Any]:
-        """Return it as JSON data."""
-        here = {"mute": self.mute, "garbled": self.garbled, "delay_s": self.delay_s, "port": self.port}
-        return {**here, "turn": self._turn, "cache": self.cache.dump()}
-
-    def load(self, data: dict[str, Any]) -> None:
-        """Take over what `dump` described."""
-        self.mute, self.garbled = data["mute"], data["garbled"]
-        self.delay_s, self.port, self._turn = data["delay_s"], data["port"], data["turn"]
-        self.cache.load(data["cache"])
 
     def _find(self, name: Name, question: Question, now_s: int) -> tuple[Kept | _Failed, bool]:
         """Return the answer, from memory or from the zone's servers, and whether it has run out."""
@@ -191,7 +183,7 @@ class Resolver(Endpoint):
 
     def _ask(self, zone: Name, servers: tuple[Name, ...], name: Name, rdtype: RdataType) -> Reply | None:
         """Return the first usable reply; a server that fails, refuses or is lame gives way to the next."""
-        self._turn += 1
+        self.turn += 1
         for server in sorted(servers, key=self._rank):
             asked = self._around.find(server)
             reply = None if asked is None or asked.mute else asked.reply(Question(name, rdtype))
@@ -204,7 +196,7 @@ class Resolver(Endpoint):
 
     def _rank(self, server: Name) -> int:
         """Take turns among a zone's servers, in an order that only the seed and the turn decide."""
-        return zlib.crc32(f"{self._seed} {self.name} {self._turn} {server}".encode())
+        return zlib.crc32(f"{self._seed} {self.name} {self.turn} {server}".encode())
 
     def _hold(self, cut: RRset, now_s: int) -> tuple[Name, ...]:
         """Remember who answers for a zone: by its parent, or as a child-centric resolver by itself."""

@@ -102,7 +102,6 @@ class Endpoint(ABC):
 
     def _bytes(self, query: Message, reply: Reply, *, tcp: bool) -> bytes:
         response = dns.message.make_response(query, self.recursive, OUR_UDP_BYTES, pad=0)
-        response.set_rcode(reply.rcode)
         response.answer = list(reply.answer)
         response.authority = list(reply.authority)
         response.additional = list(reply.additional)
@@ -113,13 +112,14 @@ class Endpoint(ABC):
         if query.edns >= 0:
             said: list[dns.edns.Option] = [dns.edns.EDEOption(*reply.said)] if reply.said else []
             response.use_edns(0, query.ednsflags & dns.flags.DO, OUR_UDP_BYTES, options=said)
+        response.set_rcode(reply.rcode)  # after use_edns, which would take its upper bits away
         limit = TCP_BYTES if tcp else min(max(query.payload, UDP_BYTES), OUR_UDP_BYTES)
         try:
-            return response.to_wire(max_size=limit)
+            return response.to_wire(max_size=limit, want_shuffle=False)
         except dns.exception.TooBig:
             response.answer, response.authority, response.additional = [], [], []
             response.flags |= dns.flags.TC
-            return response.to_wire(max_size=limit)
+            return response.to_wire(max_size=limit, want_shuffle=False)
 
 
 def _bare(wire: bytes, rcode: Rcode) -> bytes:

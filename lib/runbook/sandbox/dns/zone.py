@@ -18,7 +18,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Self
 
 import dns.exception
 import dns.name
@@ -127,26 +126,32 @@ def _rdata(rdtype: RdataType, value: str, record_set: RecordSet) -> dns.rdata.Rd
         raise ValueError(f"{where}: {value!r} is no value of that type: {error}") from error
 
 
-def _nobody() -> None:
-    """Hear of a change: the listener of a zone that nobody serves yet."""
-
-
 Node = dict[str, RecordSet]
+Touched = list[tuple[Name, str, RecordSet | None]]  # name, type, what stood there before
+
+
+def _nobody() -> None:
+    """Hear that a change begins: nobody serves the zone yet."""
+
+
+def _nothing(_touched: Touched) -> None:
+    """Hear what changed: nobody serves the zone yet."""
 
 
 class Zone:
-    """One zone's data. `serial` rises with every change; `about_to_change` is called before each."""
+    """One zone's data. `serial` rises with every change; its listeners hear before and after each."""
 
     def __init__(self, origin: str, *, soa: Soa, serial: int = 1) -> None:
         self.name = to_name(origin)
         self.origin = self.name.to_text()
         self.soa, self.serial = soa, serial
         self.about_to_change: Callable[[], None] = _nobody
+        self.changed: Callable[[Touched], None] = _nothing
         self._nodes: dict[Name, Node] = {}
         self._below: Counter[Name] = Counter()  # how many names with records each ancestor has under it
         self._cuts: set[Name] = set()
         self._wire: dict[tuple[Name, str], RRset] = {}
-        self._undo: list[tuple[Name, str, RecordSet | None]] | None = None
+        self._undo: Touched | None = None
 
     @contextmanager
     def change(self) -> Iterator[None]:
@@ -155,7 +160,7 @@ class Zone:
             yield
             return
         self.about_to_change()
-        done: list[tuple[Name, str, RecordSet | None]] = []
+        done: Touched = []
         self._undo = done
         try:
             yield
@@ -166,6 +171,7 @@ class Zone:
             raise
         self._undo = None
         self.serial = (self.serial + bool(done)) % 2**32
+        self.changed(done)
 
     def put(self, record_set: RecordSet) -> None:
         """Write a record set, in place of one of its name and type. ValueError when a zone cannot hold it."""
@@ -243,21 +249,14 @@ class Zone:
         text = self.soa.text(self.serial)
         return dns.rrset.from_text(self.name, self.soa.ttl_s if ttl_s is None else ttl_s, "IN", "SOA", text)
 
-    def dump(self) -> dict[str, Any]:
-        """Return all of it as JSON data."""
-        soa = {field: getattr(self.soa, field) for field in Soa.__dataclass_fields__}
-        records = [[one.name, one.type, one.ttl_s, list(one.values)] for one in self.record_sets()]
-        return {"origin": self.origin, "serial": self.serial, "soa": soa, "records": records}
-
-    @classmethod
-    def load(cls, data: dict[str, Any]) -> Self:
-        """Return the zone that `dump` described."""
-        zone = cls(data["origin"], soa=Soa(**data["soa"]))
-        with zone.change():
-            for name, kind, ttl_s, values in data["records"]:
-                zone.put(RecordSet(name, kind, ttl_s, tuple(values)))
-        zone.serial = data["serial"]
-        return zone
+    def copy(self) -> Zone:
+        """Return the zone as it stands, apart from what becomes of this one."""
+        twin = Zone(self.origin, soa=self.soa)
+        with twin.change():
+            for record_set in self.record_sets():
+                twin.put(record_set)
+        twin.serial = self.serial
+        return twin
 
     def _set(self, name: Name, kind: str, new: RecordSet | None) -> None:
         node = self._nodes.setdefault(name, {})
