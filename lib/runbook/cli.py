@@ -1,4 +1,4 @@
-"""The command line, where all rooms are put together: `runbook list · show · run · status · drill …`.
+"""The command line, where all rooms are put together: `runbook list · show · run · drill · sandbox …`.
 
 Exit codes: 0 done · 1 failed, nothing half-done · 2 bad parameters or usage, before anything ran ·
 3 no-go · 4 left in between, a person is needed now · 75 parked.
@@ -20,7 +20,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from runbook import campaign, catalogue, sealing, surroundings, terminal
+from runbook import campaign, catalogue, commands_sandbox, sealing, surroundings, terminal
 from runbook.account import summarize
 from runbook.clock import WallClock
 from runbook.errors import InputError, JournalError, RunbookError, RunBusy
@@ -31,6 +31,7 @@ from runbook.plan import Scenario, load_scenarios, project_root
 from runbook.summary import Summary
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+app.add_typer(commands_sandbox.app, name="sandbox")
 DRILL_TIMEOUT_S = 900.0  # a cell of a drill that takes longer hangs
 
 out = Console(highlight=False, soft_wrap=True)

@@ -28,7 +28,7 @@ FLOORS = [
     ["opening"],
     ["engine", "sealing"],
     ["driving", "campaign"],
-    ["terminal"],
+    ["terminal", "commands_sandbox"],
     ["cli"],
     ["__init__"],
 ]

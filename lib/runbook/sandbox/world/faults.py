@@ -10,8 +10,8 @@
 | cut-after | the connection ends before a reply | yes |
 | truncated | half the body, then the end | yes |
 | malformed | HTTP 200 with a page of HTML | yes |
-| stale | what the vendor held when the fault was set | no |
-| accepted | the reply of success | no |
+| stale | what the vendor held when the fault was set (a read) | – |
+| accepted | the reply of success (a change) | no |
 """
 
 from __future__ import annotations
@@ -72,13 +72,17 @@ class Faults:
     def listed(self) -> list[Doc]:
         return [doc["fault"] for doc in self._table.values()]
 
-    def take(self, vendor: str, call: str) -> tuple[Fault, Doc] | None:
-        """Return the first fault that hits this call, counted down, with its snapshot."""
+    def take(self, vendor: str, call: str, *, has_effect: bool) -> tuple[Fault, Doc] | None:
+        """Return the first fault that hits this call, counted down, with its snapshot.
+
+        What changes something is never stale, and what changes nothing is never accepted and not done.
+        """
         if not self._table:
             return None
         for key, doc in self._table.items():
             fault = Fault(**doc["fault"])
-            if fault.hits(vendor, call):
+            fits = fault.name != ("stale" if has_effect else "accepted")
+            if fits and fault.hits(vendor, call):
                 self._count_down(key, doc, fault)
                 return fault, doc["snapshot"]
         return None

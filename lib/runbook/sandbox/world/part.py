@@ -101,6 +101,7 @@ class Route:
     """One operation: `call` is its name for faults, the log and the contract (`read_incidents`).
 
     `path` begins with one of the part's mounts and may hold `{names}`. `open` needs no authorization.
+    `changes` says whether it has an effect; None: all but GET do. Only a read can be stale.
     """
 
     method: str
@@ -108,6 +109,11 @@ class Route:
     call: str
     handler: Handler
     open: bool = False
+    changes: bool | None = None
+
+    @property
+    def has_effect(self) -> bool:
+        return self.method != "GET" if self.changes is None else self.changes
 
 
 class Part:

@@ -147,7 +147,7 @@ class World:
             return Outcome(part.name, "", part.error(404))
         route, args = found
         call = replace(call, args=args)
-        taken = self.faults.take(part.name, route.call)
+        taken = self.faults.take(part.name, route.call, has_effect=route.has_effect)
         outcome = self._faulty(part, route, call, *taken) if taken else self._plain(part, route, call)
         self.state.save()
         return outcome
