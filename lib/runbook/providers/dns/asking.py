@@ -42,7 +42,7 @@ class Manner:
 
     timeout_s: float = 2.0
     attempts: int = 3
-    at_once: int = 400
+    at_once: int = 1_000
     per_server: int = 50
     recursive: bool = True
     dnssec: bool = False
