@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 import requests
+from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 
 from runbook.clock import Clock, utc_text
@@ -73,6 +74,9 @@ class Http:
         self._not_before: datetime | None = None
         self._count = 0
         self._session = requests.Session()
+        self._adapter = HTTPAdapter()
+        for scheme in ("https://", "http://"):
+            self._session.mount(scheme, self._adapter)
         self._session.headers.update({"User-Agent": "runbook/0.1", **self.dialect.headers})
         host = urlsplit(self.base_url)
         if host.scheme != "https" and host.hostname != "127.0.0.1":
@@ -83,6 +87,10 @@ class Http:
         return self
 
     def __exit__(self, *_: object) -> None:
+        # urllib3 leaves closing to the garbage collector; an error's traceback would keep sockets open.
+        pools = self._adapter.poolmanager.pools
+        for key in pools.keys():  # noqa: SIM118  # it has no __iter__
+            pools[key].close()
         self._session.close()
 
     # What a client calls

@@ -206,7 +206,7 @@ class Part:
         """The world's time; it stands still until it is moved."""
         return self.world.clock.now()
 
-    def later(self, what: str, *, after: timedelta, **data: Any) -> None:
+    def later(self, what: str, /, *, after: timedelta, **data: Any) -> None:
         """Have `on_due(what, data)` called when the clock gets there; survives a restart."""
         self.table("due").put(
             self.token(16, HEX), {"at": utc_text(self.now + after), "what": what, "data": data}
