@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import threading
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 
 from runbook.providers.dns import Network
 from runbook.sandbox.dns.listening import HOST, Listener
@@ -86,21 +86,31 @@ def _by_tcp(listener, handle):
             handle(connection)
 
 
+def _one_port_for_both():
+    """Return a UDP socket and a listening TCP socket on one free port."""
+    while True:
+        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        udp.bind((HOST, 0))
+        try:
+            return udp, socket.create_server((HOST, udp.getsockname()[1]))
+        except OSError:  # somebody's connection has that port
+            udp.close()
+
+
 @contextmanager
 def answering(reply, *, tcp=None):
     """Listen on a port of both kinds and answer by functions of our own; yield the port.
 
     `reply(wire)` returns the packets to send back; `tcp(connection)` handles one connection, None: no TCP.
     """
-    with ExitStack() as stack:
-        udp = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
-        udp.bind((HOST, 0))
-        port = udp.getsockname()[1]
-
-        threads = [threading.Thread(target=_by_udp, args=(udp, reply))]
-        if tcp is not None:
-            listener = stack.enter_context(socket.create_server((HOST, port)))
-            threads.append(threading.Thread(target=_by_tcp, args=(listener, tcp)))
+    udp, listener = _one_port_for_both()
+    port = udp.getsockname()[1]
+    threads = [threading.Thread(target=_by_udp, args=(udp, reply))]
+    if tcp is None:
+        listener.close()
+    else:
+        threads.append(threading.Thread(target=_by_tcp, args=(listener, tcp)))
+    with udp, listener:
         for one in threads:
             one.start()
         try:

@@ -88,10 +88,14 @@ def _no_ground() -> Any:
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """The sandbox's world as a step meets it: where it is, and its made-up secrets by vendor and name."""
+    """The sandbox's world as a step meets it: where it is, and its made-up secrets by vendor and name.
+
+    `addresses` is what its parts listen on besides HTTP, by part and name: `{"dns": {"resolver-01": …}}`.
+    """
 
     url: str
     secrets: Mapping[str, Mapping[str, str]] = field(repr=False)
+    addresses: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 def _no_rehearsal() -> Rehearsal:

@@ -65,7 +65,7 @@ def make_step(remote, *, timeout_s=CLIENT_TIMEOUT_S):
     environment = load_environment(ROOT, "sandbox")
     vendors = {n: v.model_copy(update={"timeout_s": timeout_s}) for n, v in environment.vendors.items()}
     environment = environment.model_copy(update={"vendors": vendors})
-    reach = Rehearsal(url=remote.url, secrets=remote.secrets())
+    reach = Rehearsal(url=remote.url, secrets=remote.secrets(), addresses=remote.addresses())
     step = Step(clock=SandboxClock(remote), environment=lambda: environment, rehearsal=lambda: reach)
     return replace(step, evidence_sink=Kept())
 

@@ -13,7 +13,7 @@
     servers = read_servers(step, network, delegation.nameservers)
     answers = read_answers(step, network.resolvers, [Question.of("www.omnihub.dev", "A")])
 
-In the sandbox `routes` leads to its servers, by the names and addresses that its part "dns" gives.
+In the sandbox `rehearsal_network(step)` leads to its servers, by the names and addresses its DNS gives.
 """
 
 from runbook.providers.dns.answers import Answer, Outcome, Question, Server
@@ -21,7 +21,7 @@ from runbook.providers.dns.asking import DIRECT, PATIENT, Manner, ask, read_answ
 from runbook.providers.dns.delegation import Delegation, find_parent, read_delegation
 from runbook.providers.dns.dnssec import Security, read_proof, read_security
 from runbook.providers.dns.doh import ask_doh, read_doh
-from runbook.providers.dns.network import Network, ask_resolvers, read_servers
+from runbook.providers.dns.network import Network, ask_resolvers, read_servers, rehearsal_network
 from runbook.providers.dns.records import (
     Difference,
     RecordSet,
@@ -63,5 +63,6 @@ __all__ = [
     "read_security",
     "read_servers",
     "record_set",
+    "rehearsal_network",
     "txt_value",
 ]

@@ -28,7 +28,8 @@ GOOGLE: Final = Dialect(vendor="google_dns", mount="/doh/google", headers=ACCEPT
 CLOUDFLARE: Final = Dialect(
     vendor="cloudflare_dns", mount="/doh/cloudflare", headers=ACCEPT, attempts=3, patience_s=30
 )
-PATHS: Final = {GOOGLE.vendor: "/resolve", CLOUDFLARE.vendor: "/dns-query"}
+CALLS: Final = {GOOGLE.vendor: ("resolve", "/resolve"), CLOUDFLARE.vendor: ("dns_query", "/dns-query")}
+HTTPS_PORT: Final = 443
 Which = Literal["google", "cloudflare"]
 DIALECTS: Final[dict[Which, Dialect]] = {"google": GOOGLE, "cloudflare": CLOUDFLARE}
 QUOTED: Final = CLOUDFLARE.vendor  # who writes a TXT as a zone file has it
@@ -51,35 +52,43 @@ class _Reply(Shape):
 
 
 def read_doh(step: Step, question: Question, *, which: Which = "google") -> Answer:
-    """Return what a public resolver says over HTTPS; a resolver out of reach is an answer that says so.
+    """Return what a public resolver says over HTTPS.
 
-    Raises VendorRefused for a question it will not take, SurprisingReply for JSON of another shape.
+    Raises VendorUnavailable when it is out of reach, VendorRefused for a question it will not take,
+    SurprisingReply for JSON of another shape.
     """
     with connect(step, DIALECTS[which]) as http:
-        return ask_doh(http, question)
+        return _asked(http, question)
 
 
 def ask_doh(http: Http, question: Question) -> Answer:
-    """Return the same over a session that is open already."""
-    vendor = http.dialect.vendor
-    asked_at, began_s = http.clock.now(), http.clock.monotonic_s()
-    server = Server(name=vendor, host=http.base_url, port=443)
+    """Return the same over an open session, for one vantage point of many: out of reach is an answer, too."""
+    asked_at = http.clock.now()
     try:
-        reply = http.call(
-            "resolve" if vendor == GOOGLE.vendor else "dns_query",
-            "GET",
-            PATHS[vendor],
-            query={"name": question.name, "type": question.type},
-            into=_Reply,
-        )
+        return _asked(http, question)
     except VendorUnavailable as error:
         return Answer(
-            server=server, question=question, outcome="unreachable", asked_at=asked_at, trouble=str(error)
+            server=_server(http),
+            question=question,
+            outcome="unreachable",
+            asked_at=asked_at,
+            trouble=str(error),
         )
+
+
+def _server(http: Http) -> Server:
+    return Server(name=http.dialect.vendor, host=http.base_url, port=HTTPS_PORT)
+
+
+def _asked(http: Http, question: Question) -> Answer:
+    vendor = http.dialect.vendor
+    asked_at, began_s = http.clock.now(), http.clock.monotonic_s()
+    name, path = CALLS[vendor]
+    reply = http.call(name, "GET", path, query={"name": question.name, "type": question.type}, into=_Reply)
     records = _record_sets(reply.answer, vendor)
     comment = (reply.comment,) if isinstance(reply.comment, str) else reply.comment
     return Answer(
-        server=server,
+        server=_server(http),
         question=question,
         outcome=_outcome(reply, records, question),
         asked_at=asked_at,

@@ -14,6 +14,7 @@ from runbook.providers.dns.records import absolute
 from runbook.step import Step
 from runbook.values import Value
 
+RESOLVER = "resolver-"  # how the names of the sandbox's resolvers begin
 ASKED = 3  # resolvers asked for the address of a nameserver; the first that knows is believed
 
 
@@ -54,6 +55,13 @@ class Network(Value):
 def _server(routes: Mapping[str, str], name: str, address: str) -> Server:
     route = next((routes[key] for key in (address, name, name.rstrip(".")) if key in routes), address)
     return Server.parse(route, name=name)
+
+
+def rehearsal_network(step: Step) -> Network:
+    """Return the sandbox's network: its resolvers in order, routes to all of its servers."""
+    addresses = step.rehearsal().addresses.get("dns", {})
+    resolvers = sorted(name for name in addresses if name.startswith(RESOLVER))
+    return Network.of(resolvers, routes=addresses)
 
 
 def read_servers(step: Step, network: Network, hosts: Sequence[str]) -> dict[str, list[Server]]:

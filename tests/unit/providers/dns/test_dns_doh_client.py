@@ -5,7 +5,7 @@ import json
 import pytest
 
 from runbook.clock import VirtualClock
-from runbook.errors import SurprisingReply, VendorUnavailable
+from runbook.errors import SurprisingReply, VendorRefused, VendorUnavailable
 from runbook.providers.dns import Question, ask_doh
 from runbook.providers.dns.doh import CLOUDFLARE, GOOGLE
 from runbook.providers.http import Http
@@ -63,6 +63,14 @@ def test_both_vendors_answers_read_alike(sandbox, dialect, name, kind, outcome, 
         found = ask_doh(http, Question.of(name, kind))
     assert (found.outcome, found.values) == (outcome, values)
     assert found.ttl_s == (60 if outcome == "answer" else 3_600)  # the SOA's minimum at Vercel
+
+
+def test_a_question_that_is_none_is_refused(sandbox):
+    """What passes by `Question.of` the resolver refuses."""
+    nameless = Question(name="a..b.", type="A")
+    session = Http(GOOGLE, sandbox + GOOGLE.mount, VirtualClock(BEGINS))
+    with session as http, pytest.raises(VendorRefused, match="google_dns refused resolve"):
+        ask_doh(http, nameless)
 
 
 def test_a_servfail_inside_http_200_is_a_servfail():
