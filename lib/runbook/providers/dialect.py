@@ -125,7 +125,9 @@ class Dialect:
     `vendor` is its name in environment.yaml; `mount` the path of its emulator in the sandbox. `url` names
     one of its `urls` ("" is `base_url`), `secret_url` a secret that is itself the address. `authorize` makes
     headers from the secrets named in `secrets`. `blind_wait_s` is how long to wait when told "later" without
-    a time, doubled each time; `patience_s` how long a call may wait in all.
+    a time, doubled each time; `patience_s` how long a call may wait in all. `later` reads from a reply when
+    to ask again, where a vendor does not say it in Retry-After. `hidden` names the fields of its replies that
+    are kept nowhere: credentials, people's addresses.
     """
 
     vendor: str
@@ -135,6 +137,8 @@ class Dialect:
     headers: Mapping[str, str] = field(default_factory=dict)
     verdict: Callable[[Reply], Verdict] = by_status
     limit: Callable[[Reply, datetime], Limit | None] = no_limit
+    later: Callable[[Reply, datetime], datetime | None] = retry_after
+    hidden: frozenset[str] = frozenset()
     request_id: tuple[str, ...] = ("x-request-id",)
     url: str = ""
     secret_url: str = ""

@@ -21,7 +21,8 @@ from requests.auth import AuthBase
 from runbook.clock import Clock, utc_text
 from runbook.errors import OutcomeUnknown, SurprisingReply, VendorError, VendorRefused, VendorUnavailable
 from runbook.plan.secrets import Mask
-from runbook.providers.dialect import REDIRECT, REFUSED, Dialect, Reply, Verdict, retry_after
+from runbook.providers.dialect import REDIRECT, REFUSED, Dialect, Reply, Verdict
+from runbook.providers.logs import keep_queries_out
 from runbook.providers.request import CallEvent, Failure, Prepared, Query, evidence, failure_of, prepare
 from runbook.providers.shape import parsed
 
@@ -73,6 +74,7 @@ class Http:
         self._auth = _Shown(self.dialect.authorize(self.secrets))
         self._not_before: datetime | None = None
         self._count = 0
+        keep_queries_out()
         self._session = requests.Session()
         self._adapter = HTTPAdapter()
         for scheme in ("https://", "http://"):
@@ -186,7 +188,7 @@ class Http:
         why = f"HTTP {reply.status}" + (f" {verdict.code}" if verdict.code else "")
         if verdict.kind == "refused":
             raise self._error(VendorRefused, call, f"refused {call.name} ({why})", verdict, reply)
-        later = retry_after(reply, self.clock.now())
+        later = self.dialect.later(reply, self.clock.now())
         return Failure(why, verdict.kind == "failed", later, verdict, reply)
 
     def _sent(self, call: Prepared) -> Reply:
@@ -317,5 +319,6 @@ class Http:
             reply=reply,
             why=why,
             number=self._count,
+            hidden=self.dialect.hidden,
         )
         self.keep(name, self._mask.mask(text))

@@ -22,6 +22,7 @@ SAFE: Final = frozenset({"GET", "HEAD", "PUT", "DELETE"})
 _SHOWN_HEADERS: Final = frozenset(
     {"accept", "cf-ray", "content-type", "date", "from", "link", "location", "retry-after", "x-vercel-id"}
 )
+HIDDEN: Final = "(not kept)"
 _SHOWN_PARTS: Final = ("ratelimit", "rate-limit", "request-id")
 
 
@@ -132,6 +133,12 @@ def _readable(body: bytes) -> Any:
         return body.decode("utf-8", "backslashreplace")
 
 
+def _without(data: Any, hidden: frozenset[str]) -> Any:
+    if isinstance(data, dict):
+        return {k: HIDDEN if k in hidden else _without(item, hidden) for k, item in data.items()}
+    return [_without(item, hidden) for item in data] if isinstance(data, list) else data
+
+
 def evidence(
     vendor: str,
     call: Prepared,
@@ -141,8 +148,12 @@ def evidence(
     reply: Reply | None,
     why: str,
     number: int,
+    hidden: frozenset[str] = frozenset(),
 ) -> tuple[str, str]:
-    """Return an exchange as a file: (name, JSON). Headers that could hold a credential are left out."""
+    """Return an exchange as a file: (name, JSON).
+
+    Headers that could hold a credential are left out, and so are the values of the fields in `hidden`.
+    """
     at = utc_text(now)
     request = {
         "method": call.method,
@@ -154,7 +165,7 @@ def evidence(
     back = reply and {
         "status": reply.status,
         "headers": _shown(reply.headers),
-        "body": _readable(reply.content),
+        "body": _without(_readable(reply.content), hidden),
     }
     exchange = {"vendor": vendor, "call": call.name, "at": at, "attempt": attempt}
     text = json_.dumps({**exchange, "request": request, "reply": back or why}, indent=1, ensure_ascii=False)

@@ -1,11 +1,12 @@
 """The one session: what is repeated, how long is waited, what is told and what never is."""
 
+import logging
 from datetime import timedelta
 
 import pytest
 
 from runbook.errors import OutcomeUnknown, SurprisingReply, VendorRefused, VendorUnavailable
-from runbook.providers.dialect import Dialect
+from runbook.providers.dialect import Dialect, Limit, Reply, limit_of
 from runbook.providers.http import Http
 from runbook.providers.shape import Shape
 from tests.unit.providers.conftest import NOON, TOKEN
@@ -193,3 +194,85 @@ def test_each_exchange_is_kept_as_evidence(http, script, kept):
         "20261130T120000000000Z-toy-read_thing-001.json",
         "20261130T120001000000Z-toy-read_thing-002.json",
     ]
+
+
+def test_no_query_gets_into_the_librarys_log(http, script, caplog):
+    """Some vendors want their key in the query, and urllib3 logs whole addresses when it is told to."""
+    caplog.set_level(logging.DEBUG, logger="urllib3")
+    script.say(body=b'{"name": "x"}')
+    read(http, query={"key": TOKEN, "what": "it"})
+    assert "GET /things/a%2Fb" in caplog.text
+    assert TOKEN not in caplog.text
+    assert "what=it" not in caplog.text
+
+
+def test_hidden_fields_of_a_reply_are_not_kept(url, clock, kept, script):
+    """A reply may hold a credential of its own, at any depth; the client still reads it."""
+    script.say(body=b'{"name": "x", "owner": [{"code": "transfer-me", "n": 1}]}')
+    dialect = Dialect(vendor="toy", mount="/toy", hidden=frozenset({"code"}))
+    with Http(dialect, url, clock, keep=kept.__setitem__) as http:
+        assert read(http).name == "x"
+    (text,) = kept.values()
+    assert "transfer-me" not in text
+    assert '"n": 1' in text
+
+
+def test_a_vendor_may_say_later_in_its_body(url, clock, script):
+    """Where no header tells when, the dialect reads it."""
+    script.say(429, b'{"wait": 33}')
+    script.say(body=b'{"name": "x"}')
+    told = Dialect(vendor="toy", mount="/toy", later=lambda r, now: now + timedelta(seconds=r.json()["wait"]))
+    with Http(told, url, clock) as http:
+        read(http)
+    assert clock.now() - NOON == timedelta(seconds=33)
+
+
+def limited(reply, now):
+    return limit_of(reply, now, left="x-left", renewed="x-reset", unit="seconds")
+
+
+@pytest.mark.parametrize(
+    ("left", "reset_s", "waits_s"), [("0", 40, 40), ("1", 40, 0), ("0", 601, 0), ("0", 0, 0)]
+)
+def test_a_limit_that_is_used_up_is_waited_for(url, clock, events, script, left, reset_s, waits_s):
+    """No call left: the next one waits until there are more, unless that is beyond patience."""
+    script.say(body=b'{"name": "x"}', X_Left=left, X_Reset=str(reset_s))
+    script.say(body=b'{"name": "x"}')
+    dialect = Dialect(vendor="toy", mount="/toy", limit=limited, patience_s=600.0)
+    with Http(dialect, url, clock, hear=events.append) as http:
+        read(http)
+        assert clock.now() == NOON
+        read(http)
+    assert clock.now() - NOON == timedelta(seconds=waits_s)
+    assert [event.why for event in events] == ["the vendor's limit is used up"] * bool(waits_s)
+
+
+def test_what_was_left_counts_from_when_it_was_told(url, clock, script):
+    """Time that went by between two calls is not waited for again."""
+    script.say(body=b'{"name": "x"}', X_Left="0", X_Reset="40")
+    script.say(body=b'{"name": "x"}')
+    with Http(Dialect(vendor="toy", mount="/toy", limit=limited), url, clock) as http:
+        read(http)
+        clock.advance(timedelta(seconds=30))
+        read(http)
+    assert clock.now() - NOON == timedelta(seconds=40)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{}, {"X_Left": "0"}, {"X_Left": "none", "X_Reset": "40"}, {"X_Left": "0", "X_Reset": "-1"}],
+)
+def test_a_limit_that_is_told_by_halves_is_none(url, clock, script, headers):
+    """Nothing is waited for that was not said."""
+    script.say(body=b'{"name": "x"}', **headers)
+    with Http(Dialect(vendor="toy", mount="/toy", limit=limited), url, clock) as http:
+        read(http)
+        read(http)
+    assert clock.now() == NOON
+
+
+def test_a_limit_may_be_renewed_at_a_time_since_1970():
+    """Some tell a time, others seconds from now."""
+    at = NOON + timedelta(seconds=90)
+    reply = Reply(200, {"x-left": "3", "x-reset": str(int(at.timestamp()))})
+    assert limit_of(reply, NOON, left="x-left", renewed="x-reset", unit="epoch") == Limit(3, at)

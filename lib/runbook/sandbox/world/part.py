@@ -102,6 +102,8 @@ class Route:
 
     `path` begins with one of the part's mounts and may hold `{names}`. `open` needs no authorization.
     `changes` says whether it has an effect; None: all but GET do. Only a read can be stale.
+    `select` is a query parameter and its value, for a vendor that has one path for everything; a route of
+    that path without one answers what no other was selected for.
     """
 
     method: str
@@ -110,6 +112,7 @@ class Route:
     handler: Handler
     open: bool = False
     changes: bool | None = None
+    select: tuple[str, str] | None = None
 
     @property
     def has_effect(self) -> bool:

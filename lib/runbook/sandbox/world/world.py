@@ -48,14 +48,18 @@ class Router:
             here = self._root
             for segment in route.path.strip("/").split("/"):
                 here = here.setdefault("{}" if segment.startswith("{") else segment, {})  # type: ignore[assignment]
-            if route.method in here.setdefault("/", {}):  # type: ignore[operator]
+            found = here.setdefault("/", {}).setdefault(route.method, {})  # type: ignore[attr-defined]
+            if route.select in found:
                 raise ValueError(f"two routes for {route.method} {route.path}")
-            here["/"][route.method] = route  # type: ignore[index]
+            found[route.select] = route
 
-    def find(self, method: str, path: str) -> tuple[Route, dict[str, str]] | None:
+    def find(
+        self, method: str, path: str, query: Sequence[tuple[str, str]] = ()
+    ) -> tuple[Route, dict[str, str]] | None:
         """Return the route and the path's arguments, unquoted; `path` is as it came over the wire."""
         segments = path.strip("/").split("/")
-        route = _walk(self._root, segments, method)
+        found = _walk(self._root, segments, method) or {}
+        route = next((found[pair] for pair in query if pair in found), found.get(None))
         if route is None:
             return None
         names = route.path.strip("/").split("/")
@@ -63,14 +67,16 @@ class Router:
         return route, {name[1:-1]: unquote(part) for name, part in pairs if name.startswith("{")}
 
 
-def _walk(here: dict[str, object], segments: Sequence[str], method: str) -> Route | None:
+def _walk(
+    here: dict[str, object], segments: Sequence[str], method: str
+) -> dict[tuple[str, str] | None, Route] | None:
     if not segments:
         found = here.get("/", {})
         return found.get(method) if isinstance(found, dict) else None
     for key in (segments[0], "{}"):
         below = here.get(key)
-        if isinstance(below, dict) and (route := _walk(below, segments[1:], method)):
-            return route
+        if isinstance(below, dict) and (routes := _walk(below, segments[1:], method)):
+            return routes
     return None
 
 
@@ -142,7 +148,7 @@ class World:
         part = self._mounts.get(call.path.lstrip("/").partition("/")[0])
         if part is None:
             return Outcome("", "", Answer(404, {"error": f"no vendor at {call.path}"}))
-        found = self._router.find(call.method, call.path)
+        found = self._router.find(call.method, call.path, call.query)
         if found is None:
             return Outcome(part.name, "", part.error(404))
         route, args = found

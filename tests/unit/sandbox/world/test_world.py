@@ -26,6 +26,10 @@ class Toy(Part):
         yield Route("POST", "/toy/count", "add", self.add)
         yield Route("POST", "/toy/{what}/later", "later", self.put_off)
         yield Route("GET", "/toy/fixed/later", "fixed", lambda _call: Answer(200, "fixed"))
+        for one in ("x", "y"):
+            said = Answer(200, one)
+            yield Route("GET", "/toy/all", f"do_{one}", lambda _call, a=said: a, select=("do", one))
+        yield Route("GET", "/toy/all", "do", lambda _call: Answer(400))
 
     def count(self):
         return self.table("counts").get("all", {"n": 0})["n"]
@@ -199,3 +203,11 @@ def test_a_call_knows_its_fields_whatever_their_form():
     data = Call("POST", "/", headers={"Content-Type": "application/json"}, body=json.dumps({"a": 1}).encode())
     assert (form.fields(), data.fields()) == ({"a": "1", "b": ""}, {"a": 1})
     assert Call("POST", "/", headers={"Content-Type": "application/json"}, body=b"[1]").fields() == {}
+
+
+def test_a_query_may_choose_the_route(world):
+    """A vendor with one path for everything: each operation has its name, its faults and its effect."""
+    world.set_fault(Fault(name="status", vendor="toy", call="do_y"))
+    asked = [Call("GET", "/toy/all", query=[("a", "1"), ("do", what)]) for what in ("x", "y", "z")]
+    found = [world.answer(call) for call in asked]
+    assert [(one.call, one.answer.status) for one in found] == [("do_x", 200), ("do_y", 503), ("do", 400)]
