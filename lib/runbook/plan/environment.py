@@ -91,6 +91,32 @@ class Vendor(Params):
         return found
 
 
+DomainName = Annotated[
+    str,
+    Field(pattern=r"^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]([a-z0-9-]*[a-z0-9])?$"),
+    Words("a registered domain such as omnihub.dev (small letters, A-labels, no dot at the end)"),
+]
+
+
+class Domain(Params):
+    """One registered domain: who is asked to change its nameservers."""
+
+    registrar: Literal["namecheap", "godaddy", "vercel", "manual"] = Field(
+        description="where it is registered; manual: a person changes its nameservers, a run verifies that"
+    )
+    registered_at: Text | None = Field(
+        default=None, description="for manual: the registrar, its address and the account to log in with"
+    )
+
+    def wrongs(self) -> Iterator[Wrong]:
+        if (self.registrar == "manual") != (self.registered_at is not None):
+            yield Wrong(
+                ("registered_at",),
+                "null" if self.registered_at is None else "a registrar",
+                "where a person changes nameservers, with registrar: manual, and only then",
+            )
+
+
 class Environment(Params):
     """One environment of the project."""
 
@@ -102,6 +128,11 @@ class Environment(Params):
     databases: dict[Name, Database] = Field(default={}, description="the databases, by the name runbooks use")
     postgres: Postgres = Field(default=Postgres(), description="which PostgreSQL does the work")
     vendors: dict[Name, Vendor] = Field(default={}, description="the vendors' APIs, by their clients' names")
+    domains: dict[DomainName, Domain] = Field(default={}, description="our domains, as they are registered")
+    resolvers: tuple[Text, ...] = Field(
+        default=(),
+        description="DNS resolvers that find nameservers, the preferred first; none: the sandbox's",
+    )
     secret_variables: tuple[VariableName, ...] = Field(
         default=(),
         description="environment variables that hold secrets, besides those of databases and vendors",
@@ -126,6 +157,16 @@ class Environment(Params):
             right = unknown_names(name, self.databases)
             raise UnknownName(f"the environment {self.name} has no database {name!r}; right would be {right}")
         return self.databases[name]
+
+    def domain(self, name: str) -> Domain:
+        """Return the registered domain of that name; UnknownName tells the nearest ones."""
+        if name not in self.domains:
+            right = unknown_names(name, self.domains)
+            raise UnknownName(
+                f"the environment {self.name} has no domain {name!r}; right would be {right}. "
+                f"Domains stand in params/{self.name}/environment.yaml under `domains`"
+            )
+        return self.domains[name]
 
     def vendor(self, name: str) -> Vendor:
         """Return the vendor of that name; UnknownName tells the nearest ones."""
