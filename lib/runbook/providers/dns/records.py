@@ -127,10 +127,9 @@ def normal_rdata(rdata: Rdata) -> str:
         return rdata.to_text()
     if rdata.rdtype in TXT_TYPES:
         return _strings(b"".join(rdata.strings))  # type: ignore[attr-defined]  # a TXT has strings
+    slots = {slot for kind in type(rdata).__mro__ for slot in getattr(kind, "__slots__", ())}
     names = {
-        slot: value.canonicalize()
-        for slot in rdata.__slots__
-        if isinstance(value := getattr(rdata, slot), Name)
+        slot: value.canonicalize() for slot in slots if isinstance(value := getattr(rdata, slot, None), Name)
     }
     return (rdata.replace(**names) if names else rdata).to_text()
 

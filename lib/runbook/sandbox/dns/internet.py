@@ -129,6 +129,12 @@ class Internet:
             documents.get_resolver(resolver, found.get(name, {}))
         documents.get_caches(self.resolvers, tables)
 
+    def catch_up(self) -> None:
+        """Let every resolver have done what its users made it do until now."""
+        now_s = self.now_s()
+        for resolver in self.resolvers.values():
+            resolver.catch_up(now_s)
+
     def keep_caches(self) -> None:
         """Write down what resolvers learnt or forgot."""
         for resolver in self.resolvers.values():
@@ -148,6 +154,9 @@ class Internet:
         estate.turns[origin] = turn + 1
         self._store.put("turns", f"{side} {origin}", {"turns": turn + 1})
         hosted.zone.put(RecordSet(origin, "NS", estate.side.ns_ttl_s, servers))
+        for name in servers:
+            self.nameservers[name].hear_last_of(hosted.zone.name)
+            documents.put_nameserver(self._store, self.nameservers[name])
         return hosted.zone
 
     def hosted(self, side: str, origin: str) -> Hosted | None:
@@ -261,9 +270,7 @@ class Internet:
 
     def _changing(self) -> None:
         """Let the world change now: resolvers catch up with it as it was, kept replies are void."""
-        now_s = self.now_s()
-        for resolver in self.resolvers.values():
-            resolver.catch_up(now_s)
+        self.catch_up()
         self.revision += 1
 
     def _attach(self, hosted: Hosted) -> None:

@@ -11,6 +11,7 @@ import socket
 import struct
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 from runbook.sandbox.dns.wire import Endpoint
 
@@ -30,7 +31,7 @@ def _nothing() -> None:
 class Listener:
     """An endpoint's sockets. `start` and `close` are called in the loop's thread.
 
-    `after` is called when queries were answered: the time to write down what a resolver learnt.
+    `after` is called before answers leave: the time to write down what a resolver learnt.
     """
 
     def __init__(self, endpoint: Endpoint, *, after: Callable[[], None] = _nothing) -> None:
@@ -65,26 +66,28 @@ class Listener:
             self._tcp = None
 
     def _read(self) -> None:
-        sock, handle, delay_s = self._udp, self.endpoint.handle, self.endpoint.delay_s
-        if sock is None:
+        sock, handle = self._udp, self.endpoint.handle
+        if sock is None or self._loop is None:
             return
+        answers = []
         for _ in range(BATCH):
             try:
                 wire, client = sock.recvfrom(PACKET_BYTES)
             except OSError:  # nothing more there, or a client's port is closed
                 break
             answer = handle(wire)
-            if answer is None:
-                continue
-            if delay_s:
-                assert self._loop is not None  # noqa: S101  # for the type checker: a started listener has one
-                self._loop.call_later(delay_s, self._send, answer, client)
-            else:
-                self._send(answer, client)
+            if answer is not None:
+                answers.append((answer, client))
         self._after()
+        if self.endpoint.delay_s:
+            self._loop.call_later(self.endpoint.delay_s, self._send, answers)
+        else:
+            self._send(answers)
 
-    def _send(self, answer: bytes, client: tuple[str, int]) -> None:
-        if self._udp is not None:
+    def _send(self, answers: list[tuple[bytes, Any]]) -> None:
+        if self._udp is None:
+            return
+        for answer, client in answers:
             with suppress(OSError):  # a full buffer loses packets, as UDP does
                 self._udp.sendto(answer, client)
 

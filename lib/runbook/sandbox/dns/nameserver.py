@@ -1,9 +1,9 @@
 """An authoritative nameserver: the zones it serves, and what is wrong with it.
 
 Several servers share one `Zone`, so a change shows at all of them at once, except where one is `stale`: it
-goes on with a copy made when the fault began, and does not know a zone that came later. The other faults,
-each for one zone: `refused` (the vendor does not serve it: what Cloudflare and Vercel say to a lame
-delegation), `lame` (it answers without authority and points to the root), `servfail`, `silent`.
+goes on with a copy made when the fault began, or when a zone that came later was made. The other faults, each
+for one zone: `refused` (the vendor does not serve it: what Cloudflare and Vercel say to a lame delegation),
+`lame` (it answers without authority and points to the root), `servfail`, `silent`.
 """
 
 from __future__ import annotations
@@ -55,11 +55,9 @@ class Nameserver(Endpoint):
             case "lame":
                 return UPWARD
             case "stale":
-                zone = self.copies.get(zone.name)
+                zone = self.copies[zone.name]
             case None:
                 pass
-        if zone is None:
-            return REFUSED
         return lookup(zone, question.name, question.rdtype, flatten=self._flatten)
 
     def break_zone(self, origin: str, fault: Fault) -> None:
@@ -69,7 +67,12 @@ class Nameserver(Endpoint):
         self.mend_zone(origin)
         name = to_name(origin)
         self.faults[name] = fault
-        if fault == "stale" and name in self.zones:
+        if fault == "stale":
+            self.hear_last_of(name)
+
+    def hear_last_of(self, name: Name) -> None:
+        """Let a stale zone be for ever as it is now; fine when it is not here, or not stale."""
+        if name in self.zones and self.faults.get(name) == "stale":
             self.copies[name] = self.zones[name].copy()
 
     def mend_zone(self, origin: str) -> None:

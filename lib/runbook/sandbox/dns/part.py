@@ -18,7 +18,8 @@ from runbook.sandbox.dns.internet import Internet
 from runbook.sandbox.dns.listening import HOST, Listener
 from runbook.sandbox.dns.lookup import Question
 from runbook.sandbox.dns.resolver import Resolver
-from runbook.sandbox.dns.zone import Delegation, to_name
+from runbook.sandbox.dns.views import origins, zone_lines, zone_view
+from runbook.sandbox.dns.zone import to_name
 from runbook.sandbox.world.part import Answer, Call, Part, Route
 from runbook.sandbox.world.state import Doc
 from runbook.sandbox.world.world import World
@@ -26,7 +27,6 @@ from runbook.sandbox.world.world import World
 # Who stands behind a DoH endpoint: a resolver that caps at six hours, as Google says of itself; a
 # child-centric one.
 BEHIND: Mapping[Vendor, str] = {"google": "resolver-08", "cloudflare": "resolver-02"}
-CUSTOMERS = ("vercel", "cloudflare")  # the sides whose zones a person wants to see
 BAD = 400
 
 
@@ -72,18 +72,20 @@ class Dns(Part):
         yield Route("GET", "/doh/cloudflare/dns-query", "dns_query", self._cloudflare, open=True)
         yield Route("POST", "/doh/cloudflare/dns-query", "dns_query_post", self._cloudflare, open=True)
         yield Route("GET", "/dns/answers", "answers", self._answers, open=True)
+        yield Route("GET", "/dns/zones", "zones", self._zones, open=True)
         yield Route("POST", "/dns/faults", "set_fault", self._set_fault, open=True)
 
     def addresses(self) -> Mapping[str, str]:
         """Return where each server listens, by its name and by the address the DNS gives for it."""
         listening = [one for one in self.internet.endpoints() if one.port]
         by_name = {one.name: f"{HOST}:{one.port}" for one in listening}
-        return {**by_name, **{one.address: f"{HOST}:{one.port}" for one in listening}}
+        resolvers = {name: where for name, where in by_name.items() if name in self.internet.resolvers}
+        return {**resolvers, **by_name, **{one.address: f"{HOST}:{one.port}" for one in listening}}
 
     def status(self) -> Doc:
-        """Return each customer's zone: who hosts it, its delegation, whom each resolver asks for it."""
-        origins = {origin: None for side in CUSTOMERS for origin in self.internet.origins(side)}
-        return {"zones": {origin: self._zone_status(origin) for origin in origins}}
+        """Return each customer's zone in sentences; `GET /dns/zones` has them as data."""
+        zones = origins(self.internet)
+        return {"zones": [line for origin in zones for line in zone_lines(self.internet, origin)]}
 
     def play(self, scenario: str) -> None:
         for origin in self.internet.origins("vercel"):
@@ -149,6 +151,10 @@ class Dns(Part):
     def _behind(self, vendor: Vendor) -> Resolver:
         return self.internet.resolvers[BEHIND[vendor]]
 
+    def _zones(self, _call: Call) -> Answer:
+        """Answer with each customer's zone, see `zone_view`."""
+        return Answer(200, {origin: zone_view(self.internet, origin) for origin in origins(self.internet)})
+
     def _answers(self, call: Call) -> Answer:
         """Answer `?name=&type=` with what each resolver says now; asking is what their users do, too."""
         try:
@@ -180,25 +186,6 @@ class Dns(Part):
         except ValueError as error:
             return Answer(BAD, {"error": str(error)})
         return Answer(200, {})
-
-    def _zone_status(self, origin: str) -> Doc:
-        name, now_s = to_name(origin), self.internet.now_s()
-        hosted = {side: self.internet.hosted(side, origin) for side in CUSTOMERS}
-        found = self.internet.delegation(origin) or Delegation(origin, ())
-        held = {key: one.cache.delegations.get(name) for key, one in self.internet.resolvers.items()}
-        return {
-            "hosted": {
-                side: {"servers": list(one.servers), "serial": one.zone.serial}
-                for side, one in hosted.items()
-                if one is not None
-            },
-            "delegation": {"servers": list(found.nameservers), "ds": list(found.ds)},
-            "resolvers": {
-                key: {"servers": [str(server) for server in one.servers], "left_s": one.until_s - now_s}
-                for key, one in held.items()
-                if one is not None and one.until_s > now_s
-            },
-        }
 
 
 def _said(resolver: Resolver, question: Question) -> Doc | None:

@@ -16,7 +16,7 @@ from runbook.errors import InputError, StepFailed
 from runbook.journal.codec import decode, encode
 from runbook.providers.dns import DIRECT, PATIENT, Manner, Question, Server, ask, read_answers
 from runbook.providers.dns.answers import outcome_of
-from runbook.providers.dns.asking import finished
+from runbook.providers.dns.asking import _Line, finished
 from runbook.sandbox.dns.zone import RecordSet, txt_value
 from tests.dns_servers import answering, served
 from tests.dns_worlds import NEW, OLD, ZONE
@@ -241,6 +241,36 @@ def test_many_questions_to_many_servers_come_back_in_order(there):
             (server.name, f"198.18.0.{number}") for server in there.network.resolvers for number in range(60)
         ]
     assert ask([]) == ()
+
+
+def test_no_more_queries_are_under_way_than_the_manner_allows(there, monkeypatch):
+    """A public resolver is not to be flooded: so many at one server, so many in all."""
+    under_way, at_one = set(), []
+    send, forget = _Line.send, _Line.forget
+
+    def counted_send(line, wire):
+        waiting = send(line, wire)
+        under_way.add(id(waiting))
+        at_one.append((len(line._open), len(under_way)))
+        return waiting
+
+    def counted_forget(line, waiting):
+        under_way.discard(id(waiting))
+        forget(line, waiting)
+
+    monkeypatch.setattr(_Line, "send", counted_send)
+    monkeypatch.setattr(_Line, "forget", counted_forget)
+    questions = [Question.of(f"many-{number}.{ZONE}", "A") for number in range(30)]
+    manner = Manner(per_server=4, at_once=10)
+    read_answers(there.step, there.network.resolvers, questions, manner=manner)
+    assert (max(one for one, _ in at_one), max(all_of_them for _, all_of_them in at_one)) == (4, 10)
+
+
+def test_who_answers_without_authority_is_lame_as_a_nameserver(there):
+    """A resolver knows the zone's data, too; as one of its nameservers it will not do."""
+    resolver = there.network.resolvers[0]
+    for name in (f"www.{ZONE}", f"missing.{ZONE}"):
+        assert one(resolver, Question.of(name, "A", zone=ZONE)).outcome == "lame"
 
 
 def test_a_silent_server_does_not_hold_up_the_others(there):

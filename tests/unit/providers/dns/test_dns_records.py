@@ -2,7 +2,7 @@
 
 import dns.rdata
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runbook.providers.dns.records import (
@@ -85,6 +85,13 @@ def test_people_read_names_in_their_script():
         ("TXT", ["x" * 300, f'"{"x" * 45}" "{"x" * 255}"'], f'"{"x" * 255}" "{"x" * 45}"'),
         ("HTTPS", ["1 . alpn=h3,h2", '1 . alpn="h3,h2"'], '1 . alpn="h3,h2"'),
         ("NS", ["ADA.ns.cloudflare.com"], "ada.ns.cloudflare.com."),
+        ("PTR", ["Host.Example"], "host.example."),
+        ("DNAME", ["Other.Example"], "other.example."),
+        ("NAPTR", ['10 20 "u" "sip" "!a!B!" Example'], '10 20 "u" "sip" "!a!B!" example.'),
+        ("SOA", ["Ns.Example Admin.Example 1 2 3 4 5"], "ns.example. admin.example. 1 2 3 4 5"),
+        ("SVCB", ["1 Svc.Example port=8443"], '1 svc.example. port="8443"'),
+        ("TLSA", ["3 1 1 " + "AB" * 32], "3 1 1 " + "ab" * 32),
+        ("SSHFP", ["4 2 " + "CD" * 32], "4 2 " + "cd" * 32),
         ("TYPE65280", [r"\# 2 ABCD", r"\# 2 abcd"], r"\# 2 abcd"),
     ],
 )
@@ -112,6 +119,7 @@ def test_what_is_no_value_of_its_type_is_refused(kind, text):
         normal_value(kind, text)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=1_500))
 def test_no_byte_of_a_text_is_lost(content):
     """Any bytes as TXT: what a parser reads from the normal form is what was put in."""
@@ -121,6 +129,7 @@ def test_no_byte_of_a_text_is_lost(content):
     assert normal_value("TXT", value) == value
 
 
+@settings(deadline=None)
 @given(
     st.text(alphabet=st.characters(codec="utf-8"), max_size=400).filter(
         lambda text: not text.lstrip().startswith('"')
@@ -178,6 +187,7 @@ def test_differences_name_each_set_that_is_not_as_expected():
     assert differences(expected, reversed(expected)) == ()
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 5)), max_size=12), st.randoms())
 def test_order_never_matters(records, chance):
     """The same records in any order are the same sets."""

@@ -138,12 +138,16 @@ def test_only_zones_that_are_delegated_and_hosted_can_be_signed():
 
 
 def test_a_fault_can_be_set_before_its_zone_comes():
-    """A lame server is lame from the zone's first day; a stale one never hears of the zone."""
-    for fault in ("refused", "stale"):
+    """A lame server is lame from the zone's first day; a stale one knows the zone as it was made."""
+    for fault, rcode in (("refused", "REFUSED"), ("stale", "NXDOMAIN")):
         world = SmallWorld()
-        first = world.internet.assigned("cloudflare", "late.dev.")[0]
+        first, second = world.internet.assigned("cloudflare", "late.dev.")
         world.internet.break_zone(first, "late.dev.", fault)
-        world.internet.host("cloudflare", "late.dev.")
-        assert ask(world.internet.nameservers[first], "late.dev.", "NS").rcode().name == "REFUSED"
+        zone = world.internet.host("cloudflare", "late.dev.")
+        zone.put(RecordSet("www.late.dev.", "A", 60, (NEW,)))
+        for twin in (world.internet, Internet(world.clock.now, resolvers=8)):
+            twin.load(json.loads(json.dumps(world.store.tables)))
+            assert ask(twin.nameservers[first], "www.late.dev.", "A").rcode().name == rcode
+            assert ask(twin.nameservers[second], "www.late.dev.", "A").answer
     with pytest.raises(ValueError, match="cannot be 'broken'"):
         world.internet.break_zone(first, "late.dev.", "broken")

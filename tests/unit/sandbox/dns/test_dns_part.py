@@ -146,14 +146,25 @@ def test_doh_is_answered_by_resolvers_of_the_world():
 
 
 def test_a_person_sees_zones_delegations_and_what_resolvers_hold():
-    """Status shows who hosts the zone, where the registry points, whom each resolver asks."""
+    """Who hosts the zone, where the registry points, whom resolvers go by and until when."""
     world = make_world()
     host_both(world)
-    zone = world.status()["parts"]["dns"]["zones"][ZONE]
+    net = world.part("dns").internet
+    world.advance(timedelta(days=3))
+    net.delegate(Delegation(ZONE, net.assigned("cloudflare", ZONE)))
+    world.advance(timedelta(hours=24))
+    zone = call(world, "GET", "/dns/zones")[1][ZONE]
     assert sorted(zone["hosted"]) == ["cloudflare", "vercel"]
-    assert zone["delegation"] == {"servers": ["ns1.vercel-dns.com.", "ns2.vercel-dns.com."], "ds": []}
+    assert zone["delegation"] == {"servers": list(net.assigned("cloudflare", ZONE)), "ds": []}
     assert len(zone["resolvers"]) == 24
     assert all(0 < one["left_s"] <= 172_800 for one in zone["resolvers"].values())
+    assert {one["side"] for one in zone["resolvers"].values()} == {"cloudflare", "vercel"}
+    old = sum(one["side"] == "vercel" for one in zone["resolvers"].values())
+    lines = world.status()["parts"]["dns"]["zones"]
+    assert lines[0].startswith(f"{ZONE} hosted at vercel (serial 3), cloudflare (serial 3); delegated to ")
+    assert any(
+        line.startswith(f"{ZONE} {old} resolvers go by vercel, at the longest until") for line in lines
+    )
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import dns.message
 import dns.opcode
 import dns.rdatatype
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runbook.sandbox.dns.wire import OUR_UDP_BYTES
@@ -24,6 +24,7 @@ def big_world():
     return world
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=600))
 def test_no_packet_kills_a_server(wire):
     """Any bytes get silence or a message that says so, and the next question gets its answer."""
@@ -33,6 +34,7 @@ def test_no_packet_kills_a_server(wire):
         assert endpoint.handle(QUERY) is not None
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_no_damaged_query_kills_a_server(data):
     """A query with bytes changed, cut or added is answered or refused, never by an exception."""

@@ -2,7 +2,7 @@
 
 import dns.name
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runbook.sandbox.dns.zone import Delegation, RecordSet, Soa, Zone, to_name, txt_value
@@ -99,6 +99,7 @@ def test_a_delegation_is_its_ns_and_ds():
     assert registry.delegation("other.dev.") is None
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=2_000))
 def test_any_bytes_fit_in_a_txt(content):
     """Text of any length and bytes comes back the same, in strings of at most 255 bytes."""
