@@ -248,13 +248,12 @@ class Resolver(Endpoint):
             return "bogus"
         if signers.records is None or signers.records.rdtype != RdataType.DS:
             return "insecure"
-        return "secure" if self._fits(zone, signers) else "bogus"
+        return "secure" if self._fits(zone, signers, now_s) else "bogus"
 
-    def _fits(self, zone: Name, signers: Kept) -> bool:
+    def _fits(self, zone: Name, signers: Kept, now_s: int) -> bool:
         """Say whether a key of the zone is one its parent vouches for."""
-        held = self.cache.delegations.get(zone)
-        reply = self._ask(zone, held.servers, zone, RdataType.DNSKEY) if held is not None else None
-        keys = list(reply.answer[0]) if reply is not None and reply.answer else []
+        reached = self._walk(zone, RdataType.DNSKEY, now_s)
+        keys = list(reached[1].answer[0]) if reached is not None and reached[1].answer else []
         return any(_matches(zone, ds, key) for ds in signers.records or () for key in keys)
 
     def _fetch_again(self, zone: Name, rdtype: RdataType, then_s: int, now_s: int) -> None:

@@ -121,6 +121,21 @@ def test_an_alias_has_the_lesser_ttl_and_follows_its_target():
     assert (after[0].address, after.ttl) == (NEW, 86_400)
 
 
+def test_an_alias_follows_aliases_and_may_lead_nowhere():
+    """The target's own aliases are followed; one that is not there, or not answered for, is no data."""
+    world = SmallWorld()
+    zone, other = world.zones["vercel"], world.zones["cloudflare"]
+    world.internet.put_host("end.example.", NEW)
+    zone.put(RecordSet(f"step.{ZONE}", "CNAME", 60, ("end.example.",)))
+    seen = []
+    for target in (f"step.{ZONE}", f"missing.{ZONE}", f"round.{ZONE}", "nowhere.example."):
+        zone.put(RecordSet(f"round.{ZONE}", "CNAME", 60, (f"round.{ZONE}",)))
+        other.put(RecordSet(ZONE, "ALIAS", 60, (target,)))
+        reply = ask(world.nameserver("cloudflare"), ZONE, "A")
+        seen.append((reply.rcode().name, [one[0].address for one in reply.answer]))
+    assert seen == [("NOERROR", [NEW]), ("NOERROR", []), ("NOERROR", []), ("NOERROR", [])]
+
+
 def test_five_thousand_records_are_all_answered():
     """A zone of 5,000 record sets answers each of them, and nothing more."""
     world = SmallWorld()

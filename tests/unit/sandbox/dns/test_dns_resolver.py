@@ -288,6 +288,35 @@ def test_a_ds_that_appears_is_believed_when_there_is_none_has_run_out():
     assert world.seen(1) == "SERVFAIL"
 
 
+@pytest.mark.parametrize("ns_ttl_s", [0, 3_600])
+def test_a_digest_nobody_can_make_proves_nothing(ns_ttl_s):
+    """A DS of an unknown kind beside none that fits: SERVFAIL; beside one that fits: proven, at any TTL."""
+    world = world_with(Behaviour(), ns_ttl_s=ns_ttl_s, ttl_s=0)
+    world.internet.sign("vercel", ZONE)
+    fits = world.internet.delegation(ZONE).ds
+    odd = ("1 13 250 " + "ab" * 32,)
+    for ds, rcode in ((fits + odd, "NOERROR"), (odd, "SERVFAIL")):
+        world.internet.delegate(Delegation(ZONE, world.servers("vercel"), ns_ttl_s, ds))
+        world.resolver(1).flush()
+        assert ask(world.resolver(1), WWW, "A").rcode().name == rcode
+
+
+def test_a_zone_below_is_as_safe_as_the_one_above_lets_it_be():
+    """Without a DS of its own it is plain below a signed zone, and lost below a broken one."""
+    world = world_with(Behaviour(), ttl_s=0)
+    below = world.internet.host("cloudflare", f"sub.{ZONE}")
+    below.put(RecordSet(f"www.sub.{ZONE}", "A", 0, (NEW,)))
+    world.zones["vercel"].delegate(
+        Delegation(f"sub.{ZONE}", world.internet.assigned("cloudflare", f"sub.{ZONE}"))
+    )
+    world.internet.sign("vercel", ZONE)
+    plain = ask(world.resolver(1), f"www.sub.{ZONE}", "A")
+    assert (plain.answer[0][0].address, plain.flags & dns.flags.AD) == (NEW, 0)
+    world.zones["vercel"].remove(ZONE, "DNSKEY")
+    world.resolver(1).flush()
+    assert ask(world.resolver(1), f"www.sub.{ZONE}", "A").rcode().name == "SERVFAIL"
+
+
 def test_the_ns_set_of_a_child_centric_resolver_ends_with_what_it_goes_by():
     """It goes by the zone's own NS set, and shows that set with the TTL it goes by."""
     world = world_with(Behaviour("child"), ns_ttl_s=172_800, own_ns_ttl_s=5_000)
