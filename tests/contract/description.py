@@ -12,6 +12,7 @@ from openapi_core.templating.paths.finders import APICallPathFinder
 from werkzeug.datastructures import Headers, ImmutableMultiDict
 
 from tests.contract.closing import DIALECT, Closing, resolved
+from tests.contract.xml_data import xml_data
 
 HOST = "http://world"
 METHODS = ("get", "put", "post", "delete", "patch")
@@ -112,12 +113,21 @@ class Description:
         if fitting is None:
             return [f"content type {media} is not described"] if content and body else []
         schema = content[fitting].get("schema")
+        if schema is not None and media.endswith("xml"):
+            return self._wrongs_of_xml(body, side, schema)
         if schema is None or "json" not in media:
             return self._wrongs_of_form(body, schema, media)
         try:
             data = json.loads(body)
         except ValueError:
             return [f"the {side} is no JSON"]
+        return self._wrongs(data, side, schema)
+
+    def _wrongs_of_xml(self, body, side, schema):
+        try:
+            data = xml_data(body, self._document, schema)
+        except ValueError as error:
+            return [f"the {side}: {error}"]
         return self._wrongs(data, side, schema)
 
     def _wrongs_of_form(self, body, schema, media):

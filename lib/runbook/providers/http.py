@@ -172,7 +172,7 @@ class Http:
 
     def _attempt(self, call: Prepared, attempt: int) -> Reply | Failure:
         try:
-            reply = self._sent(call)
+            reply = self._sent(call, attempt)
         except (requests.RequestException, OSError, ValueError) as error:
             failure = failure_of(error)
             self._keep_evidence(call, attempt, None, failure.why)
@@ -191,12 +191,13 @@ class Http:
         later = self.dialect.later(reply, self.clock.now())
         return Failure(why, verdict.kind == "failed", later, verdict, reply)
 
-    def _sent(self, call: Prepared) -> Reply:
+    def _sent(self, call: Prepared, attempt: int) -> Reply:
         url, query = call.url, call.query
         for _ in range(_REDIRECTS_AT_MOST + 1):
             reply, location = self._once(call, url, query)
             if not location:
                 return reply
+            self._keep_evidence(call, attempt, reply, "")
             url, query = self._redirected(call, url, location, reply), []
         raise self._error(SurprisingReply, call, "redirects in a circle", Verdict("refused"), reply)
 
