@@ -5,6 +5,9 @@
 
 A registrar's answer is its own book. What the world asks is the registry's zone, `world.part("dns")`, which
 hears of a change `published_after` later; its DS stays as it is, whoever the nameservers are.
+
+Of the books of several registrars' emulators the main domain may stand in more than one, so that a rehearsal
+can be led to each by environment.yaml alone; a run that goes through one of them never looks into another.
 """
 
 from __future__ import annotations
@@ -36,11 +39,12 @@ class Registrar(Part):
     scenarios: ClassVar[Mapping[str, str]] = BY_HAND
 
     def register(self, domain: str, nameservers: Sequence[str], **fields: Any) -> None:
-        """Put a domain into the book, delegated already; a delegation that stands is left alone."""
+        """Put a domain into the book, delegated and in caches for long; what is so already is left alone."""
         names = list(nameservers)
         self.table("domains").put(domain, {**fields, "nameservers": names, "given": names})
         if self.internet.delegation(domain) is None:
             self._publish(domain, names)
+            self.internet.warm(domain)
 
     def give(self, domain: str, nameservers: Iterable[str]) -> bool:
         """Change a domain's nameservers in the book; the registry hears of it later. Return if it is one."""

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from runbook.sandbox.dns.part import Dns
+from runbook.sandbox.dns.zone import to_name
 from runbook.sandbox.registrar import BY_HAND, MAIN
 from runbook.sandbox.vendors.godaddy.emulator import OURS, GoDaddy
 from runbook.sandbox.vendors.namecheap.emulator import Namecheap
@@ -104,3 +105,12 @@ def test_a_restart_forgets_no_change_on_its_way(tmp_path):
     assert delegated(again) == NEW
     for one in (world, again):
         one.state.close()
+
+
+def test_a_new_world_has_known_the_domain_for_long(world):
+    """Every resolver's users have asked for it: a switch must wait for caches from its first second on."""
+    internet = world.part("dns").internet
+    held = [one.cache.delegations[to_name(MAIN)] for one in internet.resolvers.values()]
+    left = {one.until_s - internet.now_s() for one in held}
+    assert len(left) > 10
+    assert 0 < min(left) <= max(left) <= 172_800
