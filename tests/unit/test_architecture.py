@@ -14,7 +14,7 @@ LIBRARY = ROOT / "lib" / "runbook"
 # From the ground up; a room may import those before it and itself.
 FLOORS = [
     ["errors"],
-    ["clock", "values", "files"],
+    ["clock", "values", "files", "wording"],
     ["summary", "plan", "surroundings", "keeper", "catalogue"],
     ["step"],
     ["parameters", "journal", "scratch"],

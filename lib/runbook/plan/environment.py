@@ -11,7 +11,8 @@ from runbook.errors import InputError, UnknownName
 from runbook.plan.invariants import Freshness, Invariant
 from runbook.plan.judging import Params, Wrong
 from runbook.plan.service import Name, Positive, Text
-from runbook.plan.words import Words, unknown_names
+from runbook.plan.words import Words
+from runbook.wording import unknown_names
 
 VariableName = Annotated[
     str,

@@ -13,7 +13,7 @@ from runbook.plan.judging import Params, judge
 from runbook.plan.reading import read_document
 from runbook.plan.rollout import RolloutPlan
 from runbook.plan.scenarios import Scenarios
-from runbook.plan.words import unknown_names
+from runbook.wording import unknown_names
 
 ROOT_VARIABLE: Final = "RUNBOOK_ROOT"
 PLAN_FILE: Final = "params/plan.yaml"

@@ -39,12 +39,13 @@ class Registrar(Part):
     scenarios: ClassVar[Mapping[str, str]] = BY_HAND
 
     def register(self, domain: str, nameservers: Sequence[str], **fields: Any) -> None:
-        """Put a domain into the book, delegated and in caches for long; what is so already is left alone."""
+        """Put a domain into the book, delegated unless it is so already; the main one is long in caches."""
         names = list(nameservers)
         self.table("domains").put(domain, {**fields, "nameservers": names, "given": names})
         if self.internet.delegation(domain) is None:
             self._publish(domain, names)
-            self.internet.warm(domain)
+            if domain == MAIN:
+                self.internet.warm(domain)
 
     def give(self, domain: str, nameservers: Iterable[str]) -> bool:
         """Change a domain's nameservers in the book; the registry hears of it later. Return if it is one."""

@@ -14,11 +14,11 @@ from urllib.parse import unquote
 
 from runbook.clock import VirtualClock, utc_text
 from runbook.errors import InputError, UnknownName
-from runbook.plan.words import unknown_names
 from runbook.sandbox import vendors
 from runbook.sandbox.world.faults import Fault, Faults
 from runbook.sandbox.world.part import Answer, Call, Part, Route
 from runbook.sandbox.world.state import Doc, State
+from runbook.wording import unknown_names
 
 BEGINS: Final = datetime(2026, 11, 30, 1, 0, tzinfo=UTC)
 """Monday, an hour before the plan's window opens: where a world's clock starts unless it is told."""
