@@ -31,10 +31,16 @@ AsJson = Annotated[bool, typer.Option("--json", help="for a program to read")]
 
 
 @app.command()
-def up(as_json: AsJson = False) -> None:
+def up(
+    postgres: Annotated[bool, typer.Option("--postgres", help="with OmniHub's database in it")] = False,
+    as_json: AsJson = False,
+) -> None:
     """Start it, or find it running, and print its addresses; it stays until `down`."""
-    world = leave_running(_folder())
-    _show(world.status() | {"url": world.url, "secrets": world.secrets()}, as_json, _addresses)
+    world = leave_running(_folder(), postgres=postgres)
+    held = world.status()
+    if postgres and "database" not in held["parts"]:
+        raise InputError("the sandbox runs without PostgreSQL; end it first: runbook sandbox down --keep")
+    _show(held | {"url": world.url, "secrets": world.secrets()}, as_json, _addresses)
 
 
 @app.command()

@@ -138,3 +138,13 @@ def test_the_command_line_ends_with_exit_code_two(sandbox):
     assert done.returncode == 2
     assert "runbook sandbox up" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_up_with_postgres_has_a_database(sandbox):
+    """By its own word; a sandbox that runs without is not given one behind a person's back."""
+    assert "omnihub 127.0.0.1:" in sandbox("up", "--postgres")
+    assert "omnihub, PostgreSQL" in sandbox("status")
+    sandbox("down")
+    sandbox("up")
+    with pytest.raises(InputError, match="runs without PostgreSQL"):
+        sandbox("up", "--postgres")

@@ -18,13 +18,14 @@ from pathlib import Path
 
 from runbook.files import write_atomically
 from runbook.sandbox.world.server import HOST, Server
-from runbook.sandbox.world.world import World
+from runbook.sandbox.world.world import World, found_parts
 
 BUSY = 75
 
 
-async def _serve(folder: Path, wire: Path | None, *, owned: bool) -> None:
-    server = Server(World(folder / "state.db"), folder, wire=wire)
+async def _serve(folder: Path, wire: Path | None, *, owned: bool, postgres: bool) -> None:
+    kinds = tuple(found_parts(postgres=postgres))
+    server = Server(World(folder / "state.db", kinds=kinds), folder, wire=wire)
     port = await server.start(_port_before(folder))
     address = {
         "pid": os.getpid(),
@@ -58,6 +59,7 @@ def main() -> int:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--owned", action="store_true", help="end when standard input ends")
     parser.add_argument("--wire", type=Path, help="record all that crosses the wire in this folder")
+    parser.add_argument("--postgres", action="store_true", help="with a real PostgreSQL in it")
     asked = parser.parse_args()
     asked.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = os.open(asked.folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
@@ -65,7 +67,7 @@ def main() -> int:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         return BUSY
-    asyncio.run(_serve(asked.folder, asked.wire, owned=asked.owned))
+    asyncio.run(_serve(asked.folder, asked.wire, owned=asked.owned, postgres=asked.postgres))
     return 0
 
 

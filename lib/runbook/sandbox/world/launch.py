@@ -23,10 +23,10 @@ _LETS_GO_S: Final = 15.0
 class WorldProcess:
     """A world that ends with us: `close()`, or our own end, however it comes. A context manager."""
 
-    def __init__(self, folder: Path, *, wire: Path | None = None) -> None:
+    def __init__(self, folder: Path, *, wire: Path | None = None, postgres: bool = False) -> None:
         """Start it; raises StepFailed with its last words when it does not come up."""
         self.folder = folder
-        self._process = _started(folder, wire, owned=True)
+        self._process = _started(folder, wire, owned=True, postgres=postgres)
         self.remote = RemoteWorld(_url_of(folder, self._process))
 
     @property
@@ -67,11 +67,11 @@ class WorldProcess:
         self.close()
 
 
-def leave_running(folder: Path, *, wire: Path | None = None) -> RemoteWorld:
-    """Return the world of `folder`, started in the background unless it runs already."""
+def leave_running(folder: Path, *, wire: Path | None = None, postgres: bool = False) -> RemoteWorld:
+    """Return the world of `folder`, started in the background unless it runs already, as it is then."""
     if (running := find_world(folder)) is not None:
         return running
-    process = _started(folder, wire, owned=False)
+    process = _started(folder, wire, owned=False, postgres=postgres)
     remote = RemoteWorld(_url_of(folder, process))
     if process.stdout is not None:
         process.stdout.close()
@@ -100,9 +100,10 @@ def end_world(folder: Path, *, keep: bool = False) -> bool:
     return running is not None
 
 
-def _started(folder: Path, wire: Path | None, *, owned: bool) -> subprocess.Popen[bytes]:
+def _started(folder: Path, wire: Path | None, *, owned: bool, postgres: bool) -> subprocess.Popen[bytes]:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    options = [*(["--owned"] if owned else []), *(["--wire", str(wire)] if wire else [])]
+    options = [*(["--owned"] if owned else []), *(["--postgres"] if postgres else [])]
+    options += ["--wire", str(wire)] if wire else []
     with (folder / "log").open("ab") as log:
         return subprocess.Popen(
             [sys.executable, "-m", "runbook.sandbox.world", str(folder), *options],
