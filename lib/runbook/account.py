@@ -5,8 +5,8 @@ What the lines hold in `data`:
     opened    run_id, runbook, environment, mode, params, opened_by, versions, notebook_digest
     resumed   by, versions, notebook_digest, predecessor (the seal before), answer (of a person, to a doubt)
     started   verb
-    done      verb, seconds, phases, result (encoded), scratch (the folder the result lives in, or null)
-    failed    verb, seconds, phases, error, message, exit_code, result (of a check: its table);
+    done      verb, seconds, phases, remarks, result (encoded), scratch (where the result lives, or null)
+    failed    verb, seconds, phases, remarks, error, message, exit_code, result (of a check: its table);
               of a parked step: until, whom
     skipped   verb, why
     asked     request (encoded): what is to be signed

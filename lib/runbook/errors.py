@@ -2,7 +2,11 @@
 
     RunbookError                       exit code
     ├── StepFailed                 1   a step did not do its work; nothing is half-done; resume tries it again
-    │   └── ProgramFailed              a program we started ended badly (its name, exit code, last words)
+    │   ├── ProgramFailed              a program we started ended badly (its name, exit code, last words)
+    │   └── VendorError                a vendor's API did not do what was asked
+    │       ├── VendorRefused          it said no: mend credential, input or ground, then resume
+    │       ├── VendorUnavailable      it did not answer, or asks for time: resume later
+    │       └── SurprisingReply        its reply has not the expected shape: look before going on
     ├── JournalError               1   the record of a run cannot be read or written
     │   ├── JournalCorrupt             a line, the chain or the order is not what was written
     │   └── RunBusy                    another process is executing this run
@@ -21,6 +25,7 @@
     │   ├── SignatureRefused           a signature does not count: who, what, when or for what
     │   └── NoGo                       terminal: this run does not go on
     ├── LeftInBetween              4   a person is needed now
+    │   └── OutcomeUnknown             a call that must not be repeated was sent; nobody knows if it was done
     └── Parked                    75   waits for a time, a window or a signature
 
 Every message names what was observed, what was expected and what to type next.
@@ -52,6 +57,40 @@ class ProgramFailed(StepFailed):
     def __init__(self, program: str, returncode: int, said: str) -> None:
         self.program, self.returncode, self.said = program, returncode, said.strip()
         super().__init__(f"{program} ended with {returncode}: {self.said or 'it said nothing'}")
+
+
+class VendorError(StepFailed):
+    """A vendor's API did not do what was asked.
+
+    `vendor` and `call` name the operation; `status` is HTTP's (None: no reply), `code` the vendor's own,
+    `request_id` what its support asks for.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        vendor: str = "",
+        call: str = "",
+        status: int | None = None,
+        code: str = "",
+        request_id: str = "",
+    ) -> None:
+        self.vendor, self.call, self.status = vendor, call, status
+        self.code, self.request_id = code, request_id
+        super().__init__(message)
+
+
+class VendorRefused(VendorError):
+    """The vendor said no; asking again as things are will not help."""
+
+
+class VendorUnavailable(VendorError):
+    """The vendor did not answer, failed, or asks for time; nothing was done that a resume would double."""
+
+
+class SurprisingReply(VendorError):
+    """A vendor's reply has not the shape its documentation promises; nothing is made of it."""
 
 
 class JournalError(RunbookError):
@@ -159,6 +198,14 @@ class LeftInBetween(RunbookError):
     """An effect is half-done or unknown and a person is needed now."""
 
     exit_code = 4
+
+
+class OutcomeUnknown(LeftInBetween):
+    """A call that must not be repeated was sent and not answered: look before sending it again."""
+
+    def __init__(self, message: str, *, vendor: str = "", call: str = "", request_id: str = "") -> None:
+        self.vendor, self.call, self.request_id = vendor, call, request_id
+        super().__init__(message)
 
 
 class Parked(RunbookError):

@@ -174,4 +174,5 @@ def key_of(verb: Verb, title: str, inputs: object) -> str:
 
 def ended(verb: Verb, seconds: float, step: Step) -> dict[str, Any]:
     phases = [[phase.name, round(phase.seconds, 6)] for phase in step.phases]
-    return {"verb": verb, "seconds": round(seconds, 6), "phases": phases}
+    said = {"verb": verb, "seconds": round(seconds, 6), "phases": phases}
+    return said | ({"remarks": step.remarks} if step.remarks else {})

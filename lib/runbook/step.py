@@ -8,7 +8,7 @@ The same Step serves a notebook's run, a test and a benchmark; only its sinks di
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -86,6 +86,22 @@ def _no_ground() -> Any:
     raise RuntimeError("this step was made without a project")
 
 
+@dataclass(frozen=True)
+class Rehearsal:
+    """The sandbox's world as a step meets it: where it is, and its made-up secrets by vendor and name.
+
+    `addresses` is what its parts listen on besides HTTP, by part and name: `{"dns": {"resolver-01": …}}`.
+    """
+
+    url: str
+    secrets: Mapping[str, Mapping[str, str]] = field(repr=False)
+    addresses: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+
+def _no_rehearsal() -> Rehearsal:
+    raise RuntimeError("this step was made without a sandbox")
+
+
 @dataclass
 class Step:
     """The working surface of one step of a run.
@@ -94,9 +110,10 @@ class Step:
     `secret(name)` returns the value of one of the environment's secret variables; it must not be returned
     from a step, logged, or put on a command line. `environment()` and `rollout()` are params/ as they are
     now: they are no inputs of the step, so mending them does not part a run from its record.
-    `phases` collects what `phase()` measured, in order. For one change of a plan, `key` is the same at
-    every attempt, for vendors that take an idempotency key, and `repeated` says that an earlier attempt may
-    have taken effect unseen.
+    `rehearsal()` returns the sandbox's world; only the sandbox has one.
+    `phases` collects what `phase()` measured, `remarks` what `remark()` said, in order. For one change of a
+    plan, `key` is the same at every attempt, for vendors that take an idempotency key, and `repeated` says
+    that an earlier attempt may have taken effect unseen.
     """
 
     clock: Clock = field(default_factory=WallClock)
@@ -104,9 +121,11 @@ class Step:
     secret: Callable[[str], str] = _no_secret
     environment: Callable[[], Environment] = _no_ground
     rollout: Callable[[], RolloutPlan] = _no_ground
+    rehearsal: Callable[[], Rehearsal] = _no_rehearsal
     progress_sink: Callable[[ProgressState], None] = _no_progress
     evidence_sink: Callable[[str, bytes], None] = _no_evidence
     phases: list[Phase] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
     run_id: str = ""
     key: str = ""
     repeated: bool = False
@@ -128,6 +147,10 @@ class Step:
             yield bar
         finally:
             bar.close()
+
+    def remark(self, text: str) -> None:
+        """Put something on record that happened on the way: a retry, a wait."""
+        self.remarks.append(text)
 
     def evidence(self, name: str, content: str | bytes) -> None:
         """Keep a file under the run's evidence/; `name` is a plain file name."""

@@ -14,12 +14,12 @@ LIBRARY = ROOT / "lib" / "runbook"
 # From the ground up; a room may import those before it and itself.
 FLOORS = [
     ["errors"],
-    ["clock", "values", "files"],
+    ["clock", "values", "files", "wording"],
     ["summary", "plan", "surroundings", "keeper", "catalogue", "outline"],
     ["step", "outcome"],
     ["parameters", "journal", "scratch", "masking", "signatures", "seals"],
     ["postgres"],
-    ["sandbox"],
+    ["sandbox", "providers"],
     ["gates", "changes"],
     ["charts"],
     ["handover"],
@@ -34,7 +34,7 @@ FLOORS = [
     ["engine", "sealing", "verifying"],
     ["driving", "campaign", "due", "approving"],
     ["ending"],
-    ["terminal"],
+    ["terminal", "commands_sandbox"],
     ["cli"],
     ["__init__"],
 ]

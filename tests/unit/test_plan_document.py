@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from runbook.plan import Environment, RolloutPlan, Scenarios, document
-from runbook.plan.words import nearest, type_in_words, unit_of
+from runbook.plan.words import type_in_words, unit_of
+from runbook.wording import nearest
 
 ROOT = Path(__file__).parents[2]
 

@@ -228,6 +228,8 @@ def test_what_looks_like_a_secret_is_recognised(text):
         "SELECT count(*) FROM public.users WHERE password_hash IS NULL",
         "docs/dashboards/infrastructure-dashboard.json",
         "Enable the emergency controls' kill switch",
+        "prj_Q4hYhDeTtWm2VbXc5RzJ8LpN7f3K",
+        "release dpl_7f3Kq9TtWm2VbXc5RzJ8LpN4YhDe now",
     ],
 )
 def test_plain_values_are_no_secrets(text):

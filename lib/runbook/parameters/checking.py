@@ -25,7 +25,7 @@ from runbook.plan.reading import Document, parse_document, read_document
 from runbook.plan.scenarios import Scenario
 from runbook.plan.secrecy import smells_secret
 from runbook.plan.secrets import Secrets
-from runbook.plan.words import nearest, one_of, unknown_names
+from runbook.wording import nearest, one_of, unknown_names
 
 COMMAND_LINE: Final = "-p"
 

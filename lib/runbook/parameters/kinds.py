@@ -11,8 +11,8 @@ from typing import Final, Literal
 
 from pydantic import JsonValue
 
-from runbook.plan.words import one_of
 from runbook.values import Value
+from runbook.wording import one_of
 
 Form = Literal[
     "text",

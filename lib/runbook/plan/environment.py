@@ -7,13 +7,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from runbook.errors import UnknownName
+from runbook.errors import InputError, UnknownName
 from runbook.plan.gates import Gates, Person
 from runbook.plan.invariants import Freshness, Invariant
 from runbook.plan.judging import Params, Wrong
 from runbook.plan.organisation import repeated
 from runbook.plan.service import Name, Positive, Text
-from runbook.plan.words import Words, unknown_names
+from runbook.plan.words import Words
+from runbook.wording import unknown_names
 
 VariableName = Annotated[
     str,
@@ -58,6 +59,67 @@ class Postgres(Params):
     )
 
 
+Url = Annotated[
+    str,
+    Field(pattern=r"^(https://[A-Za-z0-9.-]+(:\d+)?|http://127\.0\.0\.1:\d+)(/[^\s?#@]*)?$"),
+    Words("an address such as https://api.example.com (https only, no user, no query)"),
+]
+
+
+class Vendor(Params):
+    """One vendor's API: where it is, which variables hold its secrets, which of its things are ours."""
+
+    base_url: Url | None = Field(description="where its API is; null: the sandbox's emulator")
+    urls: dict[Name, Url] = Field(default={}, description="its other addresses, by the name its client uses")
+    secret_variables: dict[Name, VariableName] = Field(
+        default={}, description="environment variables that hold its secrets, by the name its client uses"
+    )
+    ids: dict[Name, Text | None] = Field(
+        default={},
+        description="its names for what is ours: account, zone, project, service …; null: not filled in yet",
+    )
+    timeout_s: Positive = Field(default=30.0, description="how long a reply may take")
+
+    def wrongs(self) -> Iterator[Wrong]:
+        if self.base_url is None and (self.urls or self.secret_variables):
+            yield Wrong(("base_url",), "null", "an address: the sandbox has addresses and secrets of its own")
+
+    def id(self, name: str) -> str:
+        """Return the vendor's own name for one of our things; InputError when it is not filled in."""
+        if (found := self.ids.get(name)) is None:
+            raise InputError(
+                f"the vendor's id of our {name} is not filled in; write it into environment.yaml under "
+                f"`ids: {name}` of that vendor (it has {', '.join(self.ids) or 'none yet'}), and run it again"
+            )
+        return found
+
+
+DomainName = Annotated[
+    str,
+    Field(pattern=r"^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]([a-z0-9-]*[a-z0-9])?$"),
+    Words("a registered domain such as omnihub.dev (small letters, A-labels, no dot at the end)"),
+]
+
+
+class Domain(Params):
+    """One registered domain: who is asked to change its nameservers."""
+
+    registrar: Literal["namecheap", "godaddy", "vercel", "manual"] = Field(
+        description="where it is registered; manual: a person changes its nameservers, a run verifies that"
+    )
+    registered_at: Text | None = Field(
+        default=None, description="for manual: the registrar, its address and the account to log in with"
+    )
+
+    def wrongs(self) -> Iterator[Wrong]:
+        if (self.registrar == "manual") != (self.registered_at is not None):
+            yield Wrong(
+                ("registered_at",),
+                "null" if self.registered_at is None else "a registrar",
+                "where a person changes nameservers, with registrar: manual, and only then",
+            )
+
+
 class Environment(Params):
     """One environment of the project."""
 
@@ -68,8 +130,15 @@ class Environment(Params):
     )
     databases: dict[Name, Database] = Field(default={}, description="the databases, by the name runbooks use")
     postgres: Postgres = Field(default=Postgres(), description="which PostgreSQL does the work")
+    vendors: dict[Name, Vendor] = Field(default={}, description="the vendors' APIs, by their clients' names")
+    domains: dict[DomainName, Domain] = Field(default={}, description="our domains, as they are registered")
+    resolvers: tuple[Text, ...] = Field(
+        default=(),
+        description="DNS resolvers that find nameservers, the preferred first; none: the sandbox's",
+    )
     secret_variables: tuple[VariableName, ...] = Field(
-        default=(), description="environment variables that hold secrets, besides every `dsn_variable`"
+        default=(),
+        description="environment variables that hold secrets, besides those of databases and vendors",
     )
     people: tuple[Person, ...] = Field(default=(), description="who signs here, and as what")
     gates: Gates = Field(default=Gates(), description="what a run must pass before it changes anything")
@@ -85,9 +154,10 @@ class Environment(Params):
 
     @property
     def secret_names(self) -> tuple[str, ...]:
-        """Return every variable that holds a secret here: those listed, and each database's DSN."""
+        """Return every variable that holds a secret here: listed ones, databases' DSNs, vendors' keys."""
         dsns = (database.dsn_variable for database in self.databases.values())
-        return tuple(dict.fromkeys([*self.secret_variables, *filter(None, dsns)]))
+        keys = (name for vendor in self.vendors.values() for name in vendor.secret_variables.values())
+        return tuple(dict.fromkeys([*self.secret_variables, *filter(None, dsns), *keys]))
 
     def database(self, name: str) -> Database:
         """Return the database of that name; UnknownName tells the nearest ones."""
@@ -95,3 +165,23 @@ class Environment(Params):
             right = unknown_names(name, self.databases)
             raise UnknownName(f"the environment {self.name} has no database {name!r}; right would be {right}")
         return self.databases[name]
+
+    def domain(self, name: str) -> Domain:
+        """Return the registered domain of that name; UnknownName tells the nearest ones."""
+        if name not in self.domains:
+            right = unknown_names(name, self.domains)
+            raise UnknownName(
+                f"the environment {self.name} has no domain {name!r}; right would be {right}. "
+                f"Domains stand in params/{self.name}/environment.yaml under `domains`"
+            )
+        return self.domains[name]
+
+    def vendor(self, name: str) -> Vendor:
+        """Return the vendor of that name; UnknownName tells the nearest ones."""
+        if name not in self.vendors:
+            right = unknown_names(name, self.vendors)
+            raise UnknownName(
+                f"the environment {self.name} has no vendor {name!r}; right would be {right}. "
+                f"Vendors stand in params/{self.name}/environment.yaml under `vendors`"
+            )
+        return self.vendors[name]

@@ -12,8 +12,9 @@ from pydantic import BaseModel, JsonValue, TypeAdapter, ValidationError, model_v
 from runbook.errors import Problem
 from runbook.plan.reading import Document, KeyPath, key_text
 from runbook.plan.secrecy import secret_shape
-from runbook.plan.words import accepted, nearest, type_in_words
+from runbook.plan.words import accepted, type_in_words
 from runbook.values import Value
+from runbook.wording import nearest
 
 
 @dataclass(frozen=True)

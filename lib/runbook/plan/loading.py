@@ -17,7 +17,7 @@ from runbook.plan.rollout import RolloutPlan
 from runbook.plan.scenarios import Scenarios
 from runbook.plan.secrecy import texts_in
 from runbook.plan.secrets import Secrets
-from runbook.plan.words import unknown_names
+from runbook.wording import unknown_names
 
 ROOT_VARIABLE: Final = "RUNBOOK_ROOT"
 PLAN_FILE: Final = "params/plan.yaml"

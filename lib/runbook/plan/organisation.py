@@ -11,7 +11,8 @@ from pydantic import Field
 from runbook.plan.judging import Params, Wrong
 from runbook.plan.reading import KeyPath
 from runbook.plan.service import Name, Percent, Positive, Text, rising
-from runbook.plan.words import Words, unknown_names
+from runbook.plan.words import Words
+from runbook.wording import unknown_names
 
 Count = Annotated[int, Field(ge=1)]
 Amount = Annotated[float, Field(ge=0)]

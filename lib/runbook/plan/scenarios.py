@@ -10,7 +10,7 @@ from pydantic import Field, JsonValue
 from runbook.errors import UnknownName
 from runbook.plan.judging import Params, Wrong
 from runbook.plan.service import Name, Text
-from runbook.plan.words import unknown_names
+from runbook.wording import unknown_names
 
 EXIT_CODES: Final = {"done": 0, "failed": 1, "no-go": 3, "left in between": 4, "parked": 75}
 

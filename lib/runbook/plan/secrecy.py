@@ -61,6 +61,8 @@ _LONG: Final = re.compile(r"[A-Za-z0-9+/_-]{32,}")
 # Random base64 changes between capitals, small letters and digits at 0.6 of its characters; paths, run ids
 # and file names at less than 0.3.
 _RANDOM_CHANGES: Final = 0.42
+# Vercel's ids of projects, deployments, teams, domains and records are random, and no secret.
+_PUBLIC_ID: Final = re.compile(r"(?:prj|dpl|team|dom|rec)_[A-Za-z0-9]{20,32}")
 
 
 def smells_secret(name: str) -> bool:
@@ -77,7 +79,8 @@ def secret_shape(text: str) -> str | None:
     for kind, pattern in _SHAPES:
         if pattern.search(text):
             return kind
-    return "a random key" if any(_is_random(match[0]) for match in _LONG.finditer(text)) else None
+    long = (match[0] for match in _LONG.finditer(text) if not _PUBLIC_ID.fullmatch(match[0]))
+    return "a random key" if any(map(_is_random, long)) else None
 
 
 def _is_random(token: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import types
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,6 +11,8 @@ from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 import annotated_types
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
+
+from runbook.wording import one_of
 
 UNITS: Final = (
     ("_usd_per_month", "US dollars a month"),
@@ -39,19 +40,6 @@ class Words:
 def unit_of(name: str) -> str:
     """Return the unit that a key's name carries, or nothing."""
     return next((unit for ending, unit in UNITS if name.endswith(ending)), "")
-
-
-def nearest(name: str, names: Iterable[str]) -> str | None:
-    """Return the name that was most likely meant."""
-    close = difflib.get_close_matches(
-        name.lower(), {known.lower(): known for known in names}, n=1, cutoff=0.6
-    )
-    return next((known for known in names if close and known.lower() == close[0]), None)
-
-
-def one_of(names: Iterable[str]) -> str:
-    listed = [str(name) if name != "" else '""' for name in names]
-    return f"one of: {', '.join(listed)}" if len(listed) > 1 else "".join(listed)
 
 
 def accepted(field: FieldInfo, *, name: str = "") -> str:
@@ -124,14 +112,3 @@ def _range(metadata: tuple[Any, ...]) -> str:
     if least and most:
         return f" from {least.ge} to {most.le}"
     return f" {' and '.join(part for part in (low, high) if part)}" if low or high else ""
-
-
-def unknown_names(name: str, names: Iterable[str]) -> str:
-    """Return what would be right in place of an unknown name: the nearest one first, then all."""
-    listed = list(names)
-    guess = nearest(name, listed)
-    return (
-        f"{guess} ({one_of(listed)})"
-        if guess and len(listed) > 1
-        else one_of(listed) or "nothing: none is defined"
-    )
