@@ -166,6 +166,7 @@ class Order(Post):
         return "order a certificate"
 
     def apply(self, step: Step):
+        del step
         call("order")
 
 
@@ -231,8 +232,8 @@ run""",
     "run.approve(plan)",
     "run.apply(plan)",
     'run.wait("old TTLs have run out", until=verbs.in_an_hour(records))',
-    'seen = run.watch("canary", verbs.look, until=verbs.in_an_hour(records) + timedelta(minutes=30), every_s=600,\n'
-    "                 verdict=verdict)\nseen",
+    "half_an_hour_on = verbs.in_an_hour(records) + timedelta(minutes=30)\n"
+    'seen = run.watch("canary", verbs.look, until=half_an_hour_on, every_s=600, verdict=verdict)\nseen',
     "run.decide(seen)",
     'conclusion = run.read("what it comes to", verbs.conclude, seen)\nrun.finish(conclusion)',
 )

@@ -272,7 +272,7 @@ def _commands(run: Summary, ours: Sequence[Reservation], *, sealed: bool) -> Ite
     if unreviewed(run):
         yield Command(
             type=f"runbook approve {run.run_id} --review --as ROLE --key FILE --reason …",
-            why="another person looked at the approval that one gave alone; then seal it again",
+            why="another person looked at the approval that one gave alone",
         )
 
 

@@ -11,6 +11,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any, Literal
 
@@ -60,6 +61,26 @@ class Place:
         folder.mkdir(mode=0o755, exist_ok=True)
         clean = masked_file(self.known, content, name=name)
         write_atomically(folder / self.known.mask(name), clean)
+
+    def evidence_sink(self) -> Callable[[str, bytes], None]:
+        """Return what keeps one attempt's evidence; an earlier attempt's of the same name stays beside it."""
+        kept: set[str] = set()
+
+        def keep(name: str, content: bytes) -> None:
+            if name not in kept:
+                self._set_aside(name, content)
+            kept.add(name)
+            self.keep_evidence(name, content)
+
+        return keep
+
+    def _set_aside(self, name: str, content: bytes) -> None:
+        """Give the file of an earlier attempt a number, unless it holds the same."""
+        path = self.folder / "evidence" / self.known.mask(name)
+        if not path.is_file() or path.read_bytes() == masked_file(self.known, content, name=name):
+            return
+        number = next(n for n in count(1) if not path.with_name(f"{path.name}.{n}").exists())
+        path.replace(path.with_name(f"{path.name}.{number}"))
 
     def outline(self) -> Outline:
         """Return the steps of the notebook as it is now."""

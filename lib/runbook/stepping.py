@@ -246,7 +246,7 @@ class Stepping:
             environment=lambda: self._place.environment,
             rollout=lambda: self._place.rollout,
             progress_sink=showing.ProgressBar(),
-            evidence_sink=self._place.keep_evidence,
+            evidence_sink=self._place.evidence_sink(),
             run_id=self._recorder.run_id,
         )
 

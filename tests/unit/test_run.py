@@ -365,3 +365,20 @@ def test_a_secret_reaches_the_record_by_no_way(project, monkeypatch, where):
 class Secretive(toy.WriteNumber):
     def sentence(self):
         return f"write with {SECRET}"
+
+
+def test_the_evidence_of_every_attempt_is_kept(project):
+    """A step tried again does not write over what the attempt before had seen."""
+    run = open_toy()
+
+    def look(step):
+        step.evidence("reply.txt", "first half")
+        step.evidence("reply.txt", f"attempt {len(lines(project))}")
+        raise StepFailed("no")
+
+    for _ in range(3):
+        with pytest.raises(StepFailed):
+            run.read("look", look)
+    folder = project / "outputs/r1/evidence"
+    assert {path.name for path in folder.iterdir()} == {"reply.txt", "reply.txt.1", "reply.txt.2"}
+    assert len({path.read_text() for path in folder.iterdir()}) == 3
