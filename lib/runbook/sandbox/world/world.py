@@ -195,7 +195,7 @@ class World:
         self.state.save()
 
     def dump(self) -> Doc:
-        """Return all that the parts remember, by their names; what one wrote down only now is saved with it."""
+        """Return all that the parts remember, by their names, and save what that wrote down."""
         dumped = {part.name: part.dump() for part in self.parts.values()}
         self.state.save()
         return dumped
