@@ -75,6 +75,12 @@ def step(world):
     return make_step(world)
 
 
+@pytest.fixture
+def new_step(world):
+    """Makes steps on the world, for a test that resets it."""
+    return lambda: make_step(world)
+
+
 @pytest.fixture(autouse=True)
 def _no_hang():
     """A client that hangs fails its test instead of stopping the suite."""

@@ -64,13 +64,13 @@ def without_fault(vendor, case, world):
 def assert_true_success(case, world, fault, result, reference):
     assert shape(result) == shape(reference)
     if fault != "accepted" or not case.unproven:
-        case.expect(result, world)
+        case.see(result, world)
 
 
 def assert_resumes(case, world, before, effects):
     """What a person does next: run it again. Nothing may be there twice."""
     result = case.do(make_step(world))
-    case.expect(result, world)
+    case.see(result, world)
     done = case.effect(world) - before
     assert done == effects or (case.at_least_once and done == effects + 1)
 

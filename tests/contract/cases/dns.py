@@ -3,16 +3,28 @@
 import base64
 import shutil
 import subprocess
+from pathlib import Path
 
 import dns.message
 import dns.resolver
 import pytest
 import requests
 
-from runbook.providers.dns import Question, read_answers, read_delegation, read_doh, rehearsal_network
+from runbook.plan import load_environment
+from runbook.providers.dns import (
+    Question,
+    read_answers,
+    read_delegation,
+    read_doh,
+    read_servers,
+    rehearsal_network,
+)
 from tests.contract.table import Case, Foreign, Vendor
 
+ROOT = Path(__file__).parents[3]
 HOST = "ns1.vercel-dns.com."
+ZONE = "omnihub.dev"
+ASSIGNED = ("ada.ns.cloudflare.com.", "lee.ns.cloudflare.com.")
 
 
 def doh(name, kind, which):
@@ -44,6 +56,32 @@ def expect_agreement(found, _world):
 def expect_delegated(found, _world):
     assert (found.parent, found.ns.ttl_s) == ("com.", 172_800)
     assert found.nameservers == ("ns1.hosting.example.", "ns2.hosting.example.")
+
+
+def arrange_new_side(world, _step):
+    """Make the zone at Cloudflare, as a script does; the registry still sends everybody to the old side."""
+    base = f"{world.url}/cloudflare/client/v4/zones"
+    shown = {"Authorization": f"Bearer {world.secrets()['cloudflare']['token']}"}
+    account = load_environment(ROOT, "sandbox").vendor("cloudflare").id("account")
+    zone = {"name": ZONE, "account": {"id": account}, "type": "full"}
+    made = requests.post(base, json=zone, headers=shown, timeout=5).json()["result"]["id"]
+    record = {"type": "A", "name": f"new.{ZONE}", "content": "203.0.113.80", "ttl": 300, "proxied": False}
+    reply = requests.post(f"{base}/{made}/dns_records", json=record, headers=shown, timeout=5)
+    assert reply.json()["success"]
+
+
+def ask_new_side(step):
+    """Ask the nameservers that Cloudflare assigned, each directly, for what the old side does not have."""
+    network = rehearsal_network(step)
+    delegated = read_delegation(step, network, ZONE).nameservers
+    servers = read_servers(step, network, [one for one in ASSIGNED if one not in delegated])
+    asked = [one for found in servers.values() for one in found]
+    return read_answers(step, asked, [Question.of(f"new.{ZONE}", "A", zone=ZONE)])
+
+
+def expect_new_side(found, _world):
+    assert [one.server.name for one in found] == list(ASSIGNED)
+    assert {(one.outcome, one.values, one.ttl_s) for one in found} == {("answer", ("203.0.113.80",), 300)}
 
 
 def address(world, name="resolver-01"):
@@ -94,6 +132,12 @@ VENDOR = Vendor(
         Case("nameservers over HTTPS", do=doh("com.", "NS", "cloudflare"), expect=expect_nameservers),
         Case("no such name is an answer", do=doh("no.such.", "A", "cloudflare"), expect=expect_none),
         Case("all resolvers are asked at once", do=everywhere, expect=expect_agreement),
+        Case(
+            "a zone answers at its assigned nameservers before the switch",
+            arrange=arrange_new_side,
+            do=ask_new_side,
+            expect=expect_new_side,
+        ),
         Case(
             "a delegation is read at the parent",
             do=lambda step: read_delegation(step, rehearsal_network(step), "vercel-dns.com"),

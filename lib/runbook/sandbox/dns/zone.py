@@ -151,6 +151,7 @@ class Zone:
         self._below: Counter[Name] = Counter()  # how many names with records each ancestor has under it
         self._cuts: set[Name] = set()
         self._wire: dict[tuple[Name, str], RRset] = {}
+        self._starts: dict[tuple[int, int], RRset] = {}  # of this serial; every "there is none" shows one
         self._undo: Touched | None = None
 
     @contextmanager
@@ -246,8 +247,11 @@ class Zone:
 
     def start_of_authority(self, ttl_s: int | None = None) -> RRset:
         """Return the SOA record; for "there is none" its TTL is `ttl_s`."""
-        text = self.soa.text(self.serial)
-        return dns.rrset.from_text(self.name, self.soa.ttl_s if ttl_s is None else ttl_s, "IN", "SOA", text)
+        ttl_s = self.soa.ttl_s if ttl_s is None else ttl_s
+        if (self.serial, ttl_s) not in self._starts:
+            text = self.soa.text(self.serial)
+            self._starts = {(self.serial, ttl_s): dns.rrset.from_text(self.name, ttl_s, "IN", "SOA", text)}
+        return self._starts[self.serial, ttl_s]
 
     def copy(self) -> Zone:
         """Return the zone as it stands, apart from what becomes of this one."""

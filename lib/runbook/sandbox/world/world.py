@@ -195,8 +195,10 @@ class World:
         self.state.save()
 
     def dump(self) -> Doc:
-        """Return all that the parts remember, by their names."""
-        return {part.name: part.dump() for part in self.parts.values()}
+        """Return all that the parts remember, by their names, and save what that wrote down."""
+        dumped = {part.name: part.dump() for part in self.parts.values()}
+        self.state.save()
+        return dumped
 
     def _shadow(self, dumps: Doc) -> World:
         """Return a world of its own in memory, at the same time, that remembers `dumps`."""

@@ -46,6 +46,16 @@ def told(world):
     }
 
 
+def test_a_dump_leaves_nothing_unsaved(tmp_path):
+    """What the resolvers did in the meantime is written down when somebody looks, and is on disk at once."""
+    world = make_world(tmp_path / "world.db")
+    host_both(world)
+    world.advance(timedelta(hours=50))
+    world.status()
+    assert world.dump()["dns"]["delegations"]
+    assert world.state.unsaved() == []
+
+
 def test_a_killed_world_is_taken_up_where_it_was(tmp_path):
     """Zones, faults, ports and what resolvers know are on disk before an answer leaves."""
     world = make_world(tmp_path / "world.db")
