@@ -24,7 +24,10 @@ from runbook.parameters import check_parameters, read_schema
 from runbook.plan import Secrets, known_secrets, load_environment, load_plan, project_root
 from runbook.recording import Place, Recorder
 from runbook.run import Run
+from runbook.sandbox.world.launch import find_world
+from runbook.sandbox.world.remote import RemoteWorld, SandboxClock
 from runbook.seals import keep_predecessor
+from runbook.step import Rehearsal
 from runbook.summary import Summary
 from runbook.values import Value
 
@@ -80,9 +83,30 @@ def open_run(
 
 
 def clock_of(environment: str) -> Clock:
-    """Return the clock of an environment: the wall clock, or in a rehearsal its own."""
-    file = surroundings.sandbox_clock() if environment == "sandbox" else None
-    return FileClock(file) if file else WallClock()
+    """Return the clock of an environment: the wall clock, or in a rehearsal its world's."""
+    if environment != "sandbox":
+        return WallClock()
+    if file := surroundings.sandbox_clock():
+        return FileClock(file)
+    world = _world()
+    return SandboxClock(world) if world else WallClock()
+
+
+def _world() -> RemoteWorld | None:
+    """Return the rehearsal world that RUNBOOK_WORLD names and that runs, if any."""
+    folder = surroundings.world()
+    return find_world(Path(folder)) if folder else None
+
+
+def _rehearsal() -> Rehearsal:
+    """Return the sandbox's world as steps meet it; InputError when none runs."""
+    world = _world()
+    if world is None:
+        raise InputError(
+            "this step needs the rehearsal world, and none runs. Start it with: runbook sandbox up, "
+            f"then: export {surroundings.WORLD_VARIABLE}=outputs/.sandbox"
+        )
+    return Rehearsal(url=world.url, secrets=world.secrets(), addresses=world.addresses())
 
 
 def _prepare_shell() -> None:
@@ -241,6 +265,7 @@ def make_run(
         secrets=Secrets(environment),
         known=known_secrets(root),
         replay_only=shown or by_hand,
+        rehearsal=_rehearsal,
     )
     surroundings.forget_libpq()
     surroundings.forget_signing_key()
@@ -255,7 +280,9 @@ def make_run(
 
 def reservations(root: Path, environment: str, *, run_id: str) -> Reservations:
     """Return what is held in an environment; a rehearsal that shares no world with others holds its own."""
-    scope = f"sandbox/{surroundings.world() or run_id}" if environment == "sandbox" else environment
+    scope = (
+        f"sandbox/{Path(surroundings.world()).name or run_id}" if environment == "sandbox" else environment
+    )
     return Reservations(surroundings.outputs_folder(root), scope, lambda other: _is_over(root, other))
 
 

@@ -23,7 +23,7 @@ from runbook.journal import FileJournal, Kind, Record, digest, read_journal
 from runbook.masking import masked_file
 from runbook.outline import Outline, read_outline
 from runbook.plan import Environment, RolloutPlan, Secrets
-from runbook.step import Step
+from runbook.step import Rehearsal, Step
 
 Verb = Literal["read", "check", "plan", "approve", "apply", "wait", "watch", "decide", "rollback"]
 
@@ -44,6 +44,7 @@ class Place:
     secrets: Secrets
     known: Secrets
     replay_only: bool
+    rehearsal: Callable[[], Rehearsal]
 
     def masked(self, data: Any) -> Any:
         """Return JSON data with every secret in its texts replaced by its name."""

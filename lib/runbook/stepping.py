@@ -245,6 +245,7 @@ class Stepping:
             secret=self._place.secrets.value,
             environment=lambda: self._place.environment,
             rollout=lambda: self._place.rollout,
+            rehearsal=self._place.rehearsal,
             progress_sink=showing.ProgressBar(),
             evidence_sink=self._place.evidence_sink(),
             run_id=self._recorder.run_id,

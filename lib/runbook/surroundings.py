@@ -54,7 +54,7 @@ def sandbox_clock() -> Path | None:
 
 
 def world() -> str:
-    """Return the name of the rehearsal world that several runs share, or nothing."""
+    """Return the folder of the rehearsal world that runs here share, or nothing."""
     return os.environ.get(WORLD_VARIABLE, "")
 
 
