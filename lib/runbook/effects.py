@@ -255,13 +255,22 @@ class Effects(Stepping):
             raise
         except JournalError as error:
             self._recorder.tell(f"the journal cannot be opened ({error}); the rollback goes on without it")
+        else:
+            if not self._recorder.is_open:  # another hand ended the run while it was parked
+                return self._shown_rollback()
         return self._roll_back_now()
 
     def _shown_rollback(self) -> RolledBack:
         if ROLLBACK in self._done:
             result: RolledBack = self._replay(ROLLBACK, "rollback", key_of("rollback", ROLLBACK, ()))
             return result
-        raise self._recorded_failure("rollback", ROLLBACK)
+        if any(line.kind == "failed" and line.title == ROLLBACK for line in self._recorder.lines()):
+            raise self._recorded_failure("rollback", ROLLBACK)
+        run = self._recorder.run_id
+        raise StepFailed(
+            f"the run {run} is over; to undo what it applied after all: "
+            f"runbook abort {run} --rollback --reason …"
+        )
 
     def _roll_back_now(self) -> RolledBack:
         step, key, began = self._new_step(), key_of("rollback", ROLLBACK, ()), time.monotonic()

@@ -22,9 +22,8 @@ from runbook.masking import guard_kernel
 from runbook.outline import read_outline
 from runbook.parameters import check_parameters, read_schema
 from runbook.plan import Secrets, known_secrets, load_environment, load_plan, project_root
-from runbook.recording import Place, Recorder
+from runbook.recording import Place, Recorder, taken_up
 from runbook.run import Run
-from runbook.seals import keep_predecessor
 from runbook.summary import Summary
 from runbook.values import Value
 
@@ -205,14 +204,12 @@ def _take_up(root: Path, begin: Beginning, *, clock: Clock) -> Run:
     if surroundings.replaying() or over:
         return make_run(root, begin, journal=None, records=recorded, clock=clock, shown=True)
     journal = begin_run(root, begin, clock=clock, known=recorded)
+    records = list(journal.records)
+    if is_over(records):  # another process ended it between our look and the lock
+        journal.close()
+        return make_run(root, begin, journal=None, records=records, clock=clock, shown=True)
     if len(recorded) > 1:
-        said = {
-            "by": surroundings.who(),
-            "versions": surroundings.versions(),
-            "predecessor": keep_predecessor(folder),
-            "answer": surroundings.answer(),
-        }
-        journal.append("resumed", begin.runbook, data=said)
+        journal.append("resumed", begin.runbook, data=taken_up(folder))
     records = list(journal.records)
     return make_run(root, begin, journal=journal, records=records, clock=clock)
 
