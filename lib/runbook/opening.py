@@ -138,13 +138,21 @@ def find_run(root: Path, run_id: str) -> Path:
 
 
 def beginning_of(folder: Path) -> Beginning:
-    """Return what the run in this folder was begun with; raises InputError when its record is empty."""
+    """Return what the run in this folder was begun with.
+
+    Raises InputError when its record is empty, or that of another run: a copy of its folder.
+    """
     records = read_journal(folder / JOURNAL)
     if not records or records[0].kind != "opened":
         raise InputError(
             f"the run {folder.name} has no record to go on from; begin another with: runbook run"
         )
     opened = records[0].data
+    if opened["run_id"] != folder.name:
+        raise InputError(
+            f"{folder} holds the record of {opened['run_id']}: it is a copy, and nothing is done with it. "
+            f"Go on with {opened['run_id']}, and keep copies elsewhere than in {folder.parent}"
+        )
     return Beginning(
         **{name: opened[name] for name in ("runbook", "environment", "mode", "params", "run_id")}
     )
@@ -303,6 +311,8 @@ def unfinished(root: Path, begin: Beginning) -> Iterator[tuple[Path, Summary]]:
         except JournalError:
             continue  # nobody can go on with it; `status` names it
         same = (other.runbook, other.environment, other.mode, other.params)
+        if other.run_id != path.parent.name:
+            continue  # a copy of a run's folder is no run
         if not other.terminal and same == (begin.runbook, begin.environment, begin.mode, begin.params):
             yield path.parent, other
 
