@@ -106,7 +106,8 @@ def _rolled_back(run: Situation) -> Outcome:
     decided = next((step for step in run.open_steps if step.error == "NoGo"), None)
     because = f" {decided.message[:1].upper()}{decided.message[1:]}." if decided else ""
     number = "1 change was" if len(undone) == 1 else f"{len(undone)} changes were"
-    return Outcome(NO_GO, f"No-go, rolled back: {number} undone and verified.{because}", _states(undone))
+    verdict = f"No-go, rolled back: {number} undone and verified.{because}"
+    return Outcome(NO_GO, verdict, (*_states(undone), *_in_place(run)))
 
 
 def _states(changes: Iterable[ChangeLine]) -> tuple[str, ...]:

@@ -437,6 +437,39 @@ def test_a_resource_may_be_kept_for_the_next_run_of_a_runbook(project, monkeypat
     assert {r.run_id for r in other._reservations.held()} == {"r2"}
 
 
+def test_what_is_kept_for_a_runbook_is_refused_to_others_by_name(project, monkeypatch):
+    """The run that held it is over: nobody is told to let it end, and the command is as a shell takes it."""
+    monkeypatch.setenv("RUNBOOK_WORLD", "shared")
+    run = open_verbs()
+    run.apply(undoable(run))
+    run.finish(keep_for="canary_phase")
+    opening._open_runs.clear()
+    other = open_verbs(run_id="r2")
+    with pytest.raises(Reserved, match=r"keeps it for the next run of canary_phase.*release 'value ttl'"):
+        other.apply(undoable(other))
+
+
+def test_a_reservation_that_goes_while_it_is_read_is_none(project, monkeypatch):
+    """Another run gives one back between the look into the folder and the file: no run falls over it."""
+    monkeypatch.setenv("RUNBOOK_WORLD", "shared")
+    run = open_verbs()
+    run.apply(undoable(run))
+    (project / "outputs/.reservations/sandbox/shared/gone.json").symlink_to("nowhere")
+    assert len(run._reservations.held()) == 3
+    assert run.finish().status == "done"
+
+
+def test_what_is_changed_after_a_rollback_is_named(project):
+    """Rolled back, and then something new was applied: the account does not hide what is in place."""
+    run = open_verbs()
+    records = run.read("records", verbs.read_records)
+    run.apply(run.plan("move", moved, records))
+    run.rollback()
+    run.apply(run.plan("tell", verbs.plan_order))
+    summary = run.finish()
+    assert "in place: order a certificate" in summary.reasons
+
+
 def test_a_window_parks_the_apply_until_it_opens(project, clock):
     """01:00: the plan's low-traffic window opens at 02:00; what was approved waits for it."""
     gates(project, "windows: {verbs: low traffic}")
