@@ -95,6 +95,7 @@ class Effects(Stepping):
         self._refuse_effect_beside_scratch()
         self._refuse_secret_resources(plan)
         if title not in self._begun:
+            self._place = self._place.as_now()  # a kernel may be open for days
             require_within(plan.title, plan.amounts(), self._place.environment.gates.limits)
             self._require_approval(step, plan)
             self._require_window()
@@ -131,6 +132,7 @@ class Effects(Stepping):
 
     def _approve(self, plan: Plan) -> Value:
         title = title_of("approve", _title(plan))
+        self._forget_expired(plan, title)
 
         def work(step: Step) -> Value:
             return self._signed(step, title, lambda: self._request(step, plan, kind="plan"))
@@ -138,8 +140,21 @@ class Effects(Stepping):
         result: Value = self._step("approve", title, (plan,), work, effect=True)
         return result
 
+    def _forget_expired(self, plan: Plan, title: str) -> None:
+        """Let an approval be asked for anew that expired unused: else the run could never go on."""
+        self._learn()
+        approval, outline = self._approval_of(plan), self._place.outline()
+        if approval is None or not self._recorder.is_open:
+            return
+        later = {*outline.after(title), title_of("apply", _title(plan))}
+        used = later & (self._done.keys() | self._begun.keys())
+        if self._place.clock.now() > approval.request.expires_at and not used:
+            del self._done[title]
+            self._unasked.discard(title)
+
     def _signed(self, step: Step, title: str, ask: Callable[[], approvals.Request]) -> approvals.Approval:
         """Return the approval of what `ask` asks for; raises Parked while signatures are missing."""
+        self._place = self._place.as_now()
         request = self._asked_for(title, ask())
         context = self._context()
         step.evidence(f"approval-{request.digest[:12]}.json", request.content())

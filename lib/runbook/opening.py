@@ -6,7 +6,7 @@ import json
 import re
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -67,6 +67,8 @@ def open_run(
     begin = prepare(
         root, runbook, environment=environment, run_id=run_id, mode=mode, params=given, clock=clock
     )
+    if run_id and not mode:
+        begin = replace(begin, mode=_recorded_mode(root, run_id) or begin.mode)
     same = _open_runs.get(begin.run_id if run_id else _signature(begin))
     if same is not None:
         refuse_other_run(same.opened, begin)
@@ -203,6 +205,13 @@ def _opening_line(root: Path, begin: Beginning) -> dict[str, Any]:
     }
 
 
+def _recorded_mode(root: Path, run_id: str) -> Literal["plan", "apply"] | None:
+    """Return the mode that a run was opened with, None when there is no such run: a mode is fixed then."""
+    path = run_folder(root, run_id) / JOURNAL
+    records = read_journal(path) if path.exists() else []
+    return records[0].data["mode"] if records and records[0].kind == "opened" else None
+
+
 def _take_up(root: Path, begin: Beginning, *, clock: Clock) -> Run:
     folder = run_folder(root, begin.run_id)
     recorded = read_journal(folder / JOURNAL) if (folder / JOURNAL).exists() else []
@@ -246,6 +255,7 @@ def make_run(
         secrets=Secrets(environment),
         known=known_secrets(root),
         replay_only=shown or by_hand,
+        read_params=lambda: (load_plan(root), load_environment(root, begin.environment)),
     )
     surroundings.forget_libpq()
     surroundings.forget_signing_key()
@@ -298,7 +308,7 @@ def refuse_unfinished(root: Path, begin: Beginning, *, clock: Clock) -> None:
             continue
         raise UnfinishedRun(
             f"the run {other.run_id} of this runbook, with these parameters, is {other.status}: "
-            f"{other.verdict} Go on with it: runbook resume {other.run_id}. "
+            f"{other.verdict.removesuffix('.')}. Go on with it: runbook resume {other.run_id}. "
             "To begin another all the same, give it a name: --run-id NAME"
         )
 

@@ -10,7 +10,7 @@ import inspect
 import json
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from typing import Any, Literal
@@ -46,6 +46,12 @@ class Place:
     secrets: Secrets
     known: Secrets
     replay_only: bool
+    read_params: Callable[[], tuple[RolloutPlan, Environment]]
+
+    def as_now(self) -> Place:
+        """Return the same place with plan and environment as params/ has them now; raises ParamsError."""
+        rollout, environment = self.read_params()
+        return replace(self, rollout=rollout, environment=environment)
 
     def masked(self, data: Any) -> Any:
         """Return JSON data with every secret in its texts replaced by its name."""

@@ -122,6 +122,9 @@ class Stepping:
         run = self._recorder.run_id
         if isinstance(error, NoGo):
             return f"The run is over; what became of it: runbook status {run}"
+        if isinstance(error, Parked) and error.whom:
+            role = error.whom[0].replace("_", "-")
+            return f"To sign: runbook approve {run} --as {role} --key FILE; then: runbook resume {run}"
         if isinstance(error, Parked):
             return f"To go on when it is due: runbook resume {run}"
         return f"To go on once it is mended: runbook resume {run}"
