@@ -314,9 +314,11 @@ class Effects(Stepping):
             self._recorder.append_or_tell("done", ROLLBACK, key, data)
             self._learn()
             return result
+        abort = f"runbook abort {self._recorder.run_id}"
         error = LeftInBetween(
             f"the rollback undid {len(undone)} of {len(undone) + len(left)}; left: {'; '.join(left)}. "
-            f"Mend what it names, then: runbook abort {self._recorder.run_id} --rollback --reason …"
+            f"Mend what it names, then: {abort} --rollback --reason …, or leave it as it is: "
+            f"{abort} --reason …"
         )
         told = {"error": "LeftInBetween", "message": str(error), "exit_code": 4}
         self._recorder.append_or_tell("failed", ROLLBACK, key, data | told)

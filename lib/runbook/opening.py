@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -21,7 +21,7 @@ from runbook.journal import FileJournal, Record, digest, is_held, read_journal
 from runbook.masking import guard_kernel
 from runbook.outline import read_outline
 from runbook.parameters import check_parameters, read_schema
-from runbook.plan import Secrets, known_secrets, load_environment, load_plan, project_root
+from runbook.plan import RolloutPlan, Secrets, known_secrets, load_environment, load_plan, project_root
 from runbook.recording import Place, Recorder, taken_up
 from runbook.run import Run
 from runbook.summary import Summary
@@ -248,9 +248,9 @@ def make_run(
     environment = load_environment(root, begin.environment)
     place = Place(
         folder=run_folder(root, begin.run_id),
-        notebook=catalogue.find(root, begin.runbook).path,
+        notebook=_notebook_of(root, begin, by_hand=by_hand),
         clock=clock,
-        rollout=load_plan(root),
+        read_rollout=_plan_reader(root, by_hand=by_hand),
         environment=environment,
         secrets=Secrets(environment),
         known=known_secrets(root),
@@ -266,6 +266,24 @@ def make_run(
         reservations=reservations(root, begin.environment, run_id=begin.run_id),
         signers=signers_of(root, surroundings.outputs_folder(root), begin.environment),
     )
+
+
+def _notebook_of(root: Path, begin: Beginning, *, by_hand: bool) -> Path:
+    """Return a run's runbook; of one that is ended by hand it may be gone: the way back does not need it."""
+    try:
+        return catalogue.find(root, begin.runbook).path
+    except UnknownName:
+        if not by_hand:
+            raise
+        return run_folder(root, begin.run_id) / "notebook.ipynb"
+
+
+def _plan_reader(root: Path, *, by_hand: bool) -> Callable[[], RolloutPlan]:
+    """Return what gives the plan; a plan with an error in it holds up everything but the way back."""
+    if by_hand:
+        return lambda: load_plan(root)
+    plan = load_plan(root)
+    return lambda: plan
 
 
 def reservations(root: Path, environment: str, *, run_id: str) -> Reservations:

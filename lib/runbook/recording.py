@@ -41,7 +41,7 @@ class Place:
     folder: Path
     notebook: Path
     clock: Clock
-    rollout: RolloutPlan
+    read_rollout: Callable[[], RolloutPlan]
     environment: Environment
     secrets: Secrets
     known: Secrets
@@ -51,7 +51,12 @@ class Place:
     def as_now(self) -> Place:
         """Return the same place with plan and environment as params/ has them now; raises ParamsError."""
         rollout, environment = self.read_params()
-        return replace(self, rollout=rollout, environment=environment)
+        return replace(self, read_rollout=lambda: rollout, environment=environment)
+
+    @property
+    def rollout(self) -> RolloutPlan:
+        """Return the rollout plan; a run that is only to be rolled back never asks for it."""
+        return self.read_rollout()
 
     def masked(self, data: Any) -> Any:
         """Return JSON data with every secret in its texts replaced by its name."""
