@@ -13,6 +13,7 @@ from runbook.changes.applying import Answer, Site, State, apply_change, undo_cha
 from runbook.changes.interface import Applied, Change, Plan, RolledBack
 from runbook.errors import (
     ApprovalRefused,
+    InputError,
     JournalError,
     LeftInBetween,
     Parked,
@@ -94,6 +95,7 @@ class Effects(Stepping):
         """Let a plan through whose effects have begun; else hold it against every gate, in full."""
         self._refuse_effect_beside_scratch()
         self._refuse_secret_resources(plan)
+        self._refuse_unrecorded(plan)
         if title not in self._begun:
             self._place = self._place.as_now()  # a kernel may be open for days
             require_within(plan.title, plan.amounts(), self._place.environment.gates.limits)
@@ -106,6 +108,16 @@ class Effects(Stepping):
             by=self._recorder.opened["opened_by"],
             now=self._place.clock.now(),
         )
+
+    def _refuse_unrecorded(self, plan: Plan) -> None:
+        """Refuse a plan that is not on record as it stands: a rollback reads from there what was applied."""
+        line = self._done.get(plan.title)
+        recorded = decode(line.data["result"]) if line is not None and line.kind == "done" else None
+        if recorded != plan:
+            raise InputError(
+                f"“{plan.title}” is not on record as a plan with these changes; nothing was done. "
+                "What is applied is what run.plan returned, whole: its function says what is to be changed"
+            )
 
     def _refuse_secret_resources(self, plan: Plan) -> None:
         """Refuse a resource whose name holds a secret: reservations are files that others read."""

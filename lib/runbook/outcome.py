@@ -71,7 +71,8 @@ def outcome(run: Situation) -> Outcome:
         if step.verb == "rollback" and (
             left := [c for c in run.changes if c.status in (*IN_DOUBT, "applied")]
         ):
-            verdict = "Left in between: a rollback was begun and did not end; a person is needed now."
+            how = "came to its end, and not all is undone" if step.status == "failed" else "did not end"
+            verdict = f"Left in between: a rollback was begun and {how}; a person is needed now."
             return Outcome(IN_BETWEEN, verdict, _states(left))
         if step.half_done or (step.status == "failed" and step.exit_code == IN_BETWEEN):
             return Outcome(

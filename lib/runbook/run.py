@@ -185,8 +185,11 @@ class Run(Waiting):
             why = skipped_input((conclusion,))
             self._destroy_scratch()
             data = {"conclusion": encode(None if why else conclusion)}
+            if keep_for:  # before the run is over: else a death in between would free what the next one needs
+                self._give_back(keep_for)
             self._recorder.append("finished", "finish", "", data)
-            self._give_back(keep_for)
+            if not keep_for:
+                self._give_back("")
             self._recorder.write_summary()
             self._recorder.close()
         summary = self.summary()
