@@ -13,6 +13,7 @@ from runbook.changes.applying import Answer, Site, State, apply_change, undo_cha
 from runbook.changes.interface import Applied, Change, Plan, RolledBack
 from runbook.errors import (
     ApprovalRefused,
+    InputError,
     JournalError,
     LeftInBetween,
     Parked,
@@ -94,7 +95,9 @@ class Effects(Stepping):
         """Let a plan through whose effects have begun; else hold it against every gate, in full."""
         self._refuse_effect_beside_scratch()
         self._refuse_secret_resources(plan)
+        self._refuse_unrecorded(plan)
         if title not in self._begun:
+            self._place = self._place.as_now()  # a kernel may be open for days
             require_within(plan.title, plan.amounts(), self._place.environment.gates.limits)
             self._require_approval(step, plan)
             self._require_window()
@@ -105,6 +108,16 @@ class Effects(Stepping):
             by=self._recorder.opened["opened_by"],
             now=self._place.clock.now(),
         )
+
+    def _refuse_unrecorded(self, plan: Plan) -> None:
+        """Refuse a plan that is not on record as it stands: a rollback reads from there what was applied."""
+        line = self._done.get(plan.title)
+        recorded = decode(line.data["result"]) if line is not None and line.kind == "done" else None
+        if recorded != plan:
+            raise InputError(
+                f"“{plan.title}” is not on record as a plan with these changes; nothing was done. "
+                "What is applied is what run.plan returned, whole: its function says what is to be changed"
+            )
 
     def _refuse_secret_resources(self, plan: Plan) -> None:
         """Refuse a resource whose name holds a secret: reservations are files that others read."""
@@ -131,6 +144,7 @@ class Effects(Stepping):
 
     def _approve(self, plan: Plan) -> Value:
         title = title_of("approve", _title(plan))
+        self._forget_expired(plan, title)
 
         def work(step: Step) -> Value:
             return self._signed(step, title, lambda: self._request(step, plan, kind="plan"))
@@ -138,8 +152,21 @@ class Effects(Stepping):
         result: Value = self._step("approve", title, (plan,), work, effect=True)
         return result
 
+    def _forget_expired(self, plan: Plan, title: str) -> None:
+        """Let an approval be asked for anew that expired unused: else the run could never go on."""
+        self._learn()
+        approval, outline = self._approval_of(plan), self._place.outline()
+        if approval is None or not self._recorder.is_open:
+            return
+        later = {*outline.after(title), title_of("apply", _title(plan))}
+        used = later & (self._done.keys() | self._begun.keys())
+        if self._place.clock.now() > approval.request.expires_at and not used:
+            del self._done[title]
+            self._unasked.discard(title)
+
     def _signed(self, step: Step, title: str, ask: Callable[[], approvals.Request]) -> approvals.Approval:
         """Return the approval of what `ask` asks for; raises Parked while signatures are missing."""
+        self._place = self._place.as_now()
         request = self._asked_for(title, ask())
         context = self._context()
         step.evidence(f"approval-{request.digest[:12]}.json", request.content())
@@ -255,13 +282,22 @@ class Effects(Stepping):
             raise
         except JournalError as error:
             self._recorder.tell(f"the journal cannot be opened ({error}); the rollback goes on without it")
+        else:
+            if not self._recorder.is_open:  # another hand ended the run while it was parked
+                return self._shown_rollback()
         return self._roll_back_now()
 
     def _shown_rollback(self) -> RolledBack:
         if ROLLBACK in self._done:
             result: RolledBack = self._replay(ROLLBACK, "rollback", key_of("rollback", ROLLBACK, ()))
             return result
-        raise self._recorded_failure("rollback", ROLLBACK)
+        if any(line.kind == "failed" and line.title == ROLLBACK for line in self._recorder.lines()):
+            raise self._recorded_failure("rollback", ROLLBACK)
+        run = self._recorder.run_id
+        raise StepFailed(
+            f"the run {run} is over; to undo what it applied after all: "
+            f"runbook abort {run} --rollback --reason …"
+        )
 
     def _roll_back_now(self) -> RolledBack:
         step, key, began = self._new_step(), key_of("rollback", ROLLBACK, ()), time.monotonic()
@@ -290,9 +326,11 @@ class Effects(Stepping):
             self._recorder.append_or_tell("done", ROLLBACK, key, data)
             self._learn()
             return result
+        abort = f"runbook abort {self._recorder.run_id}"
         error = LeftInBetween(
             f"the rollback undid {len(undone)} of {len(undone) + len(left)}; left: {'; '.join(left)}. "
-            f"Mend what it names, then: runbook abort {self._recorder.run_id} --rollback --reason …"
+            f"Mend what it names, then: {abort} --rollback --reason …, or leave it as it is: "
+            f"{abort} --reason …"
         )
         told = {"error": "LeftInBetween", "message": str(error), "exit_code": 4}
         self._recorder.append_or_tell("failed", ROLLBACK, key, data | told)

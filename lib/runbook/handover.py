@@ -310,7 +310,9 @@ def _to_end(run: Summary) -> Iterator[Command]:
         yield Command(
             type=f"{abort} --rollback --reason …", why="undo what it applied, newest first, and end it"
         )
-        if run.status != "left in between":
+        # A rollback that came to its end may have left what nobody can undo: a message that was sent.
+        went_back = any(step.verb == "rollback" and step.status == "failed" for step in _not_ended(run))
+        if went_back or run.status != "left in between":
             yield Command(type=f"{abort} --reason …", why="end it and leave in place what it applied")
     else:
         yield Command(type=f"{abort} --reason …", why="end it; nothing of it stays")

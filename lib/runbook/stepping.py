@@ -60,6 +60,8 @@ class Stepping:
         self._learn()
         if title in self._done:  # somebody else went on with a parked run in the meantime
             return self._replay(title, verb, key)
+        if not self._recorder.is_open:  # or ended it
+            raise self._recorded_failure(verb, title)
         self._refuse_out_of_order(title)
         self._refuse_other_effects(title, key)
         self._note_edit()
@@ -120,6 +122,9 @@ class Stepping:
         run = self._recorder.run_id
         if isinstance(error, NoGo):
             return f"The run is over; what became of it: runbook status {run}"
+        if isinstance(error, Parked) and error.whom:
+            role = error.whom[0].replace("_", "-")
+            return f"To sign: runbook approve {run} --as {role} --key FILE; then: runbook resume {run}"
         if isinstance(error, Parked):
             return f"To go on when it is due: runbook resume {run}"
         return f"To go on once it is mended: runbook resume {run}"
@@ -149,8 +154,12 @@ class Stepping:
     def _recorded_failure(self, verb: Verb, title: str) -> RunbookError:
         """Return what stopped the run at `title`, to be raised again where a run is only being shown."""
         ends = [line for line in self._recorder.lines() if line.kind == "failed" and line.title == title]
-        if not ends:
-            return StepFailed(f"the run {self._recorder.run_id} is over and did not come to “{title}”")
+        waits = bool(ends) and ends[-1].data["error"] == "Parked" and not self._place.replay_only
+        if not ends or waits:  # what it waited for when another hand ended it, nobody waits for now
+            run = self._recorder.run_id
+            return StepFailed(
+                f"the run {run} is over and did not come to “{title}”; how it ended: runbook status {run}"
+            )
         data = ends[-1].data
         mark = "…" if data["error"] == "Parked" else "✗"
         self._show_failure(mark, verb, title, data["seconds"], decode(data["result"]))
