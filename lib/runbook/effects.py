@@ -26,12 +26,10 @@ from runbook.gates.reservations import Reservations
 from runbook.gates.windows import opens_at
 from runbook.journal import decode, digest, encode
 from runbook.outline import title_of
-from runbook.recording import Place, Recorder, ended, key_of
+from runbook.recording import ROLLBACK, Place, Recorder, ended, key_of
 from runbook.step import Step
 from runbook.stepping import Stepping
-from runbook.values import Check, Value
-
-ROLLBACK = "rollback"
+from runbook.values import Check, Skipped, Value
 
 
 class Effects(Stepping):
@@ -175,11 +173,11 @@ class Effects(Stepping):
         standing = approvals.collect(self._place.folder, request, context)
         if standing.enough:
             return approvals.Approval(request=request, signatures=standing.valid)
-        if standing.refusals:
-            raise ApprovalRefused("; ".join(standing.refusals))
+        # What does not count is named and passed over: a stray file must not keep a run from its way.
+        beside = f". What does not count: {'; '.join(standing.refusals)}" if standing.refusals else ""
         raise Parked(
             f"waits for the signature of {self._titles(standing.missing)}, "
-            f"until {request.expires_at:%Y-%m-%d %H:%M} UTC",
+            f"until {request.expires_at:%Y-%m-%d %H:%M} UTC{beside}",
             whom=tuple(standing.missing),
         )
 
@@ -272,9 +270,11 @@ class Effects(Stepping):
 
     # Roll back
 
-    def _rollback(self) -> RolledBack:
+    def _rollback(self) -> RolledBack | Skipped:
         if not self._recorder.is_open:
             return self._shown_rollback()
+        if self._recorder.opened["mode"] != "apply":
+            return self._nothing_to_undo()
         try:
             self._recorder.hold()
             self._learn()
@@ -286,6 +286,16 @@ class Effects(Stepping):
             if not self._recorder.is_open:  # another hand ended the run while it was parked
                 return self._shown_rollback()
         return self._roll_back_now()
+
+    def _nothing_to_undo(self) -> Skipped:
+        """In mode plan nothing was applied; that is said once."""
+        key = key_of("rollback", ROLLBACK, ())
+        self._recorder.hold()
+        self._learn()
+        if ROLLBACK in self._done:
+            skipped: Skipped = self._replay(ROLLBACK, "rollback", key)
+            return skipped
+        return self._skip("rollback", ROLLBACK, key, "mode plan changed nothing")
 
     def _shown_rollback(self) -> RolledBack:
         if ROLLBACK in self._done:
@@ -311,7 +321,12 @@ class Effects(Stepping):
         self._recorder.append_or_tell("started", ROLLBACK, key, {"verb": "rollback"})
         undone: list[str] = []
         left: list[str] = []
+        stays: list[str] = []
         for change, site in ours:
+            if not change.has_undo:
+                site.note("stays", {"why": change.way_back()})
+                stays.append(f"{change.sentence()} ({change.way_back()})")
+                continue
             why = undo_change(change, site)
             (left if why else undone).append(why or change.sentence())
             showing.show_line("✗" if why else "↩", "rollback", change.sentence(), why or "undone")
@@ -320,7 +335,7 @@ class Effects(Stepping):
         left += [
             f"{c.title}: observed {c.observed}; expected {c.expected}" for c in health if c.status == "failed"
         ]
-        result = RolledBack(undone=tuple(undone), left=tuple(left), health=health)
+        result = RolledBack(undone=tuple(undone), stays=tuple(stays), left=tuple(left), health=health)
         data = ended("rollback", time.monotonic() - began, step) | {"result": encode(result), "scratch": None}
         if not left:
             self._recorder.append_or_tell("done", ROLLBACK, key, data)

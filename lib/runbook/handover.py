@@ -34,6 +34,7 @@ HAPPENED: dict[ChangeStatus, str] = {
     "was in place": "in place before this run",
     "undo begun": "its undo was begun, and nobody saw it end",
     "undone": "undone and verified",
+    "stays": "it has no undo, and stays",
     "not undone": "its undo failed",
 }
 
@@ -202,7 +203,9 @@ def _settled(run: Summary) -> tuple[Safe, str]:
 
 def _nothing_in_place(run: Summary, undone: Sequence[ChangeLine]) -> str:
     if undone:
-        return f"rolled back, {_are(undone, past=True)} undone and verified"
+        stays = _of(run, "stays")
+        beside = f"; what has no undo stays: {_named(stays)}" if stays else ""
+        return f"rolled back, {_are(undone, past=True)} undone and verified{beside}"
     if run.mode == "plan":
         return "it only plans, nothing was changed"
     if run.status == "parked":

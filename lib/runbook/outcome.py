@@ -104,11 +104,12 @@ def _counted(stay: list[ChangeLine]) -> str:
 
 def _rolled_back(run: Situation) -> Outcome:
     undone = [c for c in run.changes if c.status == "undone"]
+    stays = [c for c in run.changes if c.status == "stays"]
     decided = next((step for step in run.open_steps if step.error == "NoGo"), None)
     because = f" {decided.message[:1].upper()}{decided.message[1:]}." if decided else ""
     number = "1 change was" if len(undone) == 1 else f"{len(undone)} changes were"
     verdict = f"No-go, rolled back: {number} undone and verified.{because}"
-    return Outcome(NO_GO, verdict, (*_states(undone), *_in_place(run)))
+    return Outcome(NO_GO, verdict, (*_states(undone), *_states(stays), *_in_place(run)))
 
 
 def _states(changes: Iterable[ChangeLine]) -> tuple[str, ...]:

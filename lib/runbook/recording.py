@@ -30,6 +30,9 @@ from runbook.step import Step
 Verb = Literal["read", "check", "plan", "approve", "apply", "wait", "watch", "decide", "rollback"]
 
 
+ROLLBACK = "rollback"  # the title of that step, in every run
+
+
 @dataclass(frozen=True)
 class Place:
     """Where and with what a run is executed.

@@ -32,7 +32,7 @@ from runbook.journal import encode
 from runbook.recording import named
 from runbook.step import Step
 from runbook.summary import Conclusion, Summary
-from runbook.values import Check, Checks, Value, html_table, skipped_input
+from runbook.values import Check, Checks, Skipped, Value, html_table, skipped_input
 from runbook.waiting import Waiting
 
 P = ParamSpec("P")
@@ -163,10 +163,11 @@ class Run(Waiting):
         """Go on when the verdict says proceed; else ask a person (hold), or roll back and raise NoGo."""
         return self._decide(verdict)
 
-    def rollback(self) -> RolledBack:
+    def rollback(self) -> RolledBack | Skipped:
         """Undo what this run applied, newest first, and look after it.
 
-        It needs no approval, no window and no writable record. Raises LeftInBetween when something is left.
+        It needs no approval, no window and no writable record. What has no undo stays, and is named. Raises
+        LeftInBetween when something is left that should not be.
         """
         return self._rollback()
 

@@ -22,7 +22,7 @@ from runbook.errors import (
 )
 from runbook.gates.checks import require
 from runbook.journal import Record, decode, encode
-from runbook.recording import Place, Recorder, Verb, ended, key_of
+from runbook.recording import ROLLBACK, Place, Recorder, Verb, ended, key_of
 from runbook.scratch import Scratch, open_scratch
 from runbook.step import Step
 from runbook.values import Checks, Skipped, printable, skipped_input
@@ -62,6 +62,7 @@ class Stepping:
             return self._replay(title, verb, key)
         if not self._recorder.is_open:  # or ended it
             raise self._recorded_failure(verb, title)
+        self._refuse_after_rollback(verb, title)
         self._refuse_out_of_order(title)
         self._refuse_other_effects(title, key)
         self._note_edit()
@@ -148,7 +149,9 @@ class Stepping:
         if self._place.replay_only:
             showing.show_line("✓", verb, recorded.title, f"{recorded.data.get('seconds', 0.0):.2f} s")
         else:
-            showing.show_line("=", verb, recorded.title, f"on record since {recorded.at[:19]}Z, not repeated")
+            undone = " and undone since" if verb == "apply" and ROLLBACK in self._done else ""
+            said = f"on record since {recorded.at[:19]}Z{undone}, not repeated"
+            showing.show_line("=", verb, recorded.title, said)
         return result
 
     def _recorded_failure(self, verb: Verb, title: str) -> RunbookError:
@@ -177,6 +180,12 @@ class Stepping:
         return Skipped(title=record.title, why=record.data["why"])
 
     # What a step may not do
+
+    def _refuse_after_rollback(self, verb: Verb, title: str) -> None:
+        """Let no run that was rolled back wait or watch: what it would wait for is undone."""
+        rolled_back = ROLLBACK in self._done and self._done[ROLLBACK].kind == "done"
+        if rolled_back and verb in ("wait", "watch"):
+            raise NoGo(f"this run was rolled back, so it does not go on to “{title}”; open a new one")
 
     def _refuse_out_of_order(self, title: str) -> None:
         """Hold the notebook to its record: nothing is skipped, put before, or taken out of what has run."""

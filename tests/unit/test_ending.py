@@ -6,7 +6,7 @@ import pytest
 
 from runbook import ending, opening
 from runbook.clock import FileClock, utc_text
-from runbook.errors import InputError, LeftInBetween
+from runbook.errors import InputError, LeftInBetween, StepFailed
 from runbook.handover import handover
 from runbook.journal import read_journal
 from tests import verbs
@@ -59,9 +59,14 @@ def test_a_run_that_was_done_can_be_undone_and_is_over_twice_at_most(project):
         ending.abort(project, "r1", reason="stop it", rollback=False)
 
 
-def test_what_cannot_be_undone_can_be_left(project):
-    """A message was sent: the rollback needs a person, who is told both ways on, and the second ends it."""
+def _refuse(_self, _step):
+    raise StepFailed("the pager is down")
+
+
+def test_what_cannot_be_undone_now_can_be_left(project, monkeypatch):
+    """An undo fails: the rollback needs a person, who is told both ways on, and the second ends it."""
     applied(verbs.plan_move).leave()
+    monkeypatch.setattr(verbs.OpenIncident, "undo", _refuse)
     with pytest.raises(LeftInBetween, match=r"--rollback --reason …, or leave it as it is: runbook abort r1"):
         ending.abort(project, "r1", reason="stop it", rollback=True)
     found = opening.summarize(lines(project))

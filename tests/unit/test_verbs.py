@@ -94,8 +94,7 @@ def test_what_is_in_place_already_is_found_not_applied(project):
     verbs.put("ttl", "300")
     run.apply(plan)
     assert states(project)[0] == ("set ttl to 300", "found")
-    with pytest.raises(LeftInBetween, match="has no undo"):
-        run.rollback()
+    run.rollback()
     assert verbs.state() == {"ttl": "300", "traffic": "0"}
 
 
@@ -226,14 +225,36 @@ def test_only_a_plan_on_record_is_applied(project, title):
     assert len(verbs.calls()) == 4
 
 
-def test_a_rollback_undoes_newest_first_and_names_what_is_left(project):
-    """What has no undo is named; the rest is undone and verified; exit 4, since something is left."""
+def test_a_rollback_undoes_newest_first_and_names_what_stays(project):
+    """What has no undo was said to have none: it stays, and is named; the rest is undone and verified."""
     run = open_verbs()
     run.apply(planned(run))
-    with pytest.raises(LeftInBetween, match="post a message: has no undo"):
-        run.rollback()
+    result = run.rollback()
+    assert result.stays == ("post a message (no undo: what was said was said)",)
     assert verbs.state() == {"ttl": "3600", "traffic": "0"}
     assert [line["what"] for line in verbs.calls()][4:] == ["resolve", "undo traffic 0", "undo ttl 3600"]
+    run.leave()
+    summary = run.summary()
+    assert (summary.status, summary.exit_code) == ("no-go", 3)
+    assert [line.status for line in summary.changes] == ["undone", "undone", "undone", "stays"]
+
+
+def test_a_run_that_was_rolled_back_waits_for_nothing(project):
+    """What was applied is no longer there: waiting for it, or watching it, is refused."""
+    run = open_verbs()
+    run.apply(undoable(run))
+    run.rollback()
+    with pytest.raises(NoGo, match="was rolled back"):
+        run.wait("a moment", until=START)
+
+
+def test_a_rollback_in_mode_plan_is_skipped(project):
+    """Nothing was applied, so there is nothing to undo: exit 0."""
+    run = open_verbs(mode="plan")
+    undoable(run)
+    run.rollback()
+    run.rollback()
+    assert run.finish().exit_code == 0
 
 
 def moved(step, records):
