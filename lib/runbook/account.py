@@ -52,6 +52,7 @@ CHANGE_STATUS: dict[str, ChangeStatus] = {
     "undoing": "undo begun",
     "undone": "undone",
     "stuck": "not undone",
+    "stays": "stays",
 }
 
 

@@ -6,7 +6,7 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from runbook import catalogue, surroundings
+from runbook.account import is_over
 from runbook.clock import Clock, WallClock
 from runbook.engine import Ending, Order, execute
-from runbook.errors import JournalError, ReplayMismatch, RunBusy, exit_code_of
+from runbook.errors import InputError, JournalError, ReplayMismatch, RunBusy, exit_code_of
 from runbook.files import write_atomically
-from runbook.journal import FileJournal, driving, read_journal
+from runbook.journal import FileJournal, Record, driving, read_journal
 from runbook.masking import masked
 from runbook.opening import JOURNAL, Beginning, begin_run, clock_of, make_folder, run_folder
 from runbook.plan import Secrets, known_secrets
@@ -51,11 +52,14 @@ class Driver:
 
         `answer` is what a person said of a change in doubt. A run that was taken up again is shown anew from
         its record at the end, so that its notebook reads as if it had run in one go. Raises RunBusy when
-        another process executes it, OSError when it cannot be sealed; what it came to is on record before.
+        another process executes it, InputError when it is over, OSError when it cannot be sealed; what it
+        came to is on record before.
         """
         folder = make_folder(self.root, begin.run_id)
         with driving(folder, clock=WallClock()):
-            begin_run(self.root, begin, clock=clock_of(begin.environment)).close()
+            journal = begin_run(self.root, begin, clock=clock_of(begin.environment))
+            journal.close()
+            _refuse_over(begin, journal.records)
             write_index(folder.parent)  # so that it shows as running
             ending = self._execute(begin, folder / NOTEBOOK, replay=False, answer=answer)
             with _signals_deferred():
@@ -143,6 +147,12 @@ class Driver:
             journal.append("ended", f"the notebook's execution: {ending.how}", data=data)
         finally:
             journal.close()
+
+
+def _refuse_over(begin: Beginning, records: Sequence[Record]) -> None:
+    """Refuse a run that somebody ended between its caller's look and our lock: its record stays as it is."""
+    if is_over(records):
+        raise InputError(f"the run {begin.run_id} is over; how it ended: runbook status {begin.run_id}")
 
 
 def _is_shown(ending: Ending) -> bool:

@@ -13,6 +13,7 @@ from runbook.changes.applying import Answer, Site, State, apply_change, undo_cha
 from runbook.changes.interface import Applied, Change, Plan, RolledBack
 from runbook.errors import (
     ApprovalRefused,
+    InputError,
     JournalError,
     LeftInBetween,
     Parked,
@@ -25,12 +26,10 @@ from runbook.gates.reservations import Reservations
 from runbook.gates.windows import opens_at
 from runbook.journal import decode, digest, encode
 from runbook.outline import title_of
-from runbook.recording import Place, Recorder, ended, key_of
+from runbook.recording import ROLLBACK, Place, Recorder, ended, key_of
 from runbook.step import Step
 from runbook.stepping import Stepping
-from runbook.values import Check, Value
-
-ROLLBACK = "rollback"
+from runbook.values import Check, Skipped, Value
 
 
 class Effects(Stepping):
@@ -94,7 +93,9 @@ class Effects(Stepping):
         """Let a plan through whose effects have begun; else hold it against every gate, in full."""
         self._refuse_effect_beside_scratch()
         self._refuse_secret_resources(plan)
+        self._refuse_unrecorded(plan)
         if title not in self._begun:
+            self._place = self._place.as_now()  # a kernel may be open for days
             require_within(plan.title, plan.amounts(), self._place.environment.gates.limits)
             self._require_approval(step, plan)
             self._require_window()
@@ -105,6 +106,16 @@ class Effects(Stepping):
             by=self._recorder.opened["opened_by"],
             now=self._place.clock.now(),
         )
+
+    def _refuse_unrecorded(self, plan: Plan) -> None:
+        """Refuse a plan that is not on record as it stands: a rollback reads from there what was applied."""
+        line = self._done.get(plan.title)
+        recorded = decode(line.data["result"]) if line is not None and line.kind == "done" else None
+        if recorded != plan:
+            raise InputError(
+                f"“{plan.title}” is not on record as a plan with these changes; nothing was done. "
+                "What is applied is what run.plan returned, whole: its function says what is to be changed"
+            )
 
     def _refuse_secret_resources(self, plan: Plan) -> None:
         """Refuse a resource whose name holds a secret: reservations are files that others read."""
@@ -131,6 +142,7 @@ class Effects(Stepping):
 
     def _approve(self, plan: Plan) -> Value:
         title = title_of("approve", _title(plan))
+        self._forget_expired(plan, title)
 
         def work(step: Step) -> Value:
             return self._signed(step, title, lambda: self._request(step, plan, kind="plan"))
@@ -138,8 +150,21 @@ class Effects(Stepping):
         result: Value = self._step("approve", title, (plan,), work, effect=True)
         return result
 
+    def _forget_expired(self, plan: Plan, title: str) -> None:
+        """Let an approval be asked for anew that expired unused: else the run could never go on."""
+        self._learn()
+        approval, outline = self._approval_of(plan), self._place.outline()
+        if approval is None or not self._recorder.is_open:
+            return
+        later = {*outline.after(title), title_of("apply", _title(plan))}
+        used = later & (self._done.keys() | self._begun.keys())
+        if self._place.clock.now() > approval.request.expires_at and not used:
+            del self._done[title]
+            self._unasked.discard(title)
+
     def _signed(self, step: Step, title: str, ask: Callable[[], approvals.Request]) -> approvals.Approval:
         """Return the approval of what `ask` asks for; raises Parked while signatures are missing."""
+        self._place = self._place.as_now()
         request = self._asked_for(title, ask())
         context = self._context()
         step.evidence(f"approval-{request.digest[:12]}.json", request.content())
@@ -148,11 +173,11 @@ class Effects(Stepping):
         standing = approvals.collect(self._place.folder, request, context)
         if standing.enough:
             return approvals.Approval(request=request, signatures=standing.valid)
-        if standing.refusals:
-            raise ApprovalRefused("; ".join(standing.refusals))
+        # What does not count is named and passed over: a stray file must not keep a run from its way.
+        beside = f". What does not count: {'; '.join(standing.refusals)}" if standing.refusals else ""
         raise Parked(
             f"waits for the signature of {self._titles(standing.missing)}, "
-            f"until {request.expires_at:%Y-%m-%d %H:%M} UTC",
+            f"until {request.expires_at:%Y-%m-%d %H:%M} UTC{beside}",
             whom=tuple(standing.missing),
         )
 
@@ -245,9 +270,11 @@ class Effects(Stepping):
 
     # Roll back
 
-    def _rollback(self) -> RolledBack:
+    def _rollback(self) -> RolledBack | Skipped:
         if not self._recorder.is_open:
             return self._shown_rollback()
+        if self._recorder.opened["mode"] != "apply":
+            return self._nothing_to_undo()
         try:
             self._recorder.hold()
             self._learn()
@@ -255,13 +282,32 @@ class Effects(Stepping):
             raise
         except JournalError as error:
             self._recorder.tell(f"the journal cannot be opened ({error}); the rollback goes on without it")
+        else:
+            if not self._recorder.is_open:  # another hand ended the run while it was parked
+                return self._shown_rollback()
         return self._roll_back_now()
+
+    def _nothing_to_undo(self) -> Skipped:
+        """In mode plan nothing was applied; that is said once."""
+        key = key_of("rollback", ROLLBACK, ())
+        self._recorder.hold()
+        self._learn()
+        if ROLLBACK in self._done:
+            skipped: Skipped = self._replay(ROLLBACK, "rollback", key)
+            return skipped
+        return self._skip("rollback", ROLLBACK, key, "mode plan changed nothing")
 
     def _shown_rollback(self) -> RolledBack:
         if ROLLBACK in self._done:
             result: RolledBack = self._replay(ROLLBACK, "rollback", key_of("rollback", ROLLBACK, ()))
             return result
-        raise self._recorded_failure("rollback", ROLLBACK)
+        if any(line.kind == "failed" and line.title == ROLLBACK for line in self._recorder.lines()):
+            raise self._recorded_failure("rollback", ROLLBACK)
+        run = self._recorder.run_id
+        raise StepFailed(
+            f"the run {run} is over; to undo what it applied after all: "
+            f"runbook abort {run} --rollback --reason …"
+        )
 
     def _roll_back_now(self) -> RolledBack:
         step, key, began = self._new_step(), key_of("rollback", ROLLBACK, ()), time.monotonic()
@@ -275,7 +321,12 @@ class Effects(Stepping):
         self._recorder.append_or_tell("started", ROLLBACK, key, {"verb": "rollback"})
         undone: list[str] = []
         left: list[str] = []
+        stays: list[str] = []
         for change, site in ours:
+            if not change.has_undo:
+                site.note("stays", {"why": change.way_back()})
+                stays.append(f"{change.sentence()} ({change.way_back()})")
+                continue
             why = undo_change(change, site)
             (left if why else undone).append(why or change.sentence())
             showing.show_line("✗" if why else "↩", "rollback", change.sentence(), why or "undone")
@@ -284,15 +335,17 @@ class Effects(Stepping):
         left += [
             f"{c.title}: observed {c.observed}; expected {c.expected}" for c in health if c.status == "failed"
         ]
-        result = RolledBack(undone=tuple(undone), left=tuple(left), health=health)
+        result = RolledBack(undone=tuple(undone), stays=tuple(stays), left=tuple(left), health=health)
         data = ended("rollback", time.monotonic() - began, step) | {"result": encode(result), "scratch": None}
         if not left:
             self._recorder.append_or_tell("done", ROLLBACK, key, data)
             self._learn()
             return result
+        abort = f"runbook abort {self._recorder.run_id}"
         error = LeftInBetween(
             f"the rollback undid {len(undone)} of {len(undone) + len(left)}; left: {'; '.join(left)}. "
-            f"Mend what it names, then: runbook abort {self._recorder.run_id} --rollback --reason …"
+            f"Mend what it names, then: {abort} --rollback --reason …, or leave it as it is: "
+            f"{abort} --reason …"
         )
         told = {"error": "LeftInBetween", "message": str(error), "exit_code": 4}
         self._recorder.append_or_tell("failed", ROLLBACK, key, data | told)

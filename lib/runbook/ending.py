@@ -7,7 +7,7 @@ from pathlib import Path
 
 from runbook import surroundings
 from runbook.account import summarize
-from runbook.clock import WallClock, utc_text
+from runbook.clock import Clock, WallClock, utc_text
 from runbook.errors import InputError, JournalError, RunbookError, RunBusy, UnknownName
 from runbook.gates.reservations import FOLDER, Reservation, Reservations
 from runbook.journal import FileJournal, read_journal
@@ -89,7 +89,7 @@ def release(root: Path, resource: str, *, environment: str, reason: str) -> Rese
     why = known_secrets(root).mask(reason)
     said = {"resource": resource, "by": surroundings.who(), "reason": why, "held_by": freed.run_id}
     _log(outputs / FOLDER / RELEASED, said)
-    _note(root, freed.run_id, said)
+    _note(root, freed.run_id, said, clock=clock_of(holding[0].scope.partition("/")[0]))
     return freed
 
 
@@ -106,14 +106,18 @@ def _log(path: Path, said: dict[str, str]) -> None:
         file.write(json.dumps({"at": utc_text(WallClock().now()), **said}, ensure_ascii=False) + "\n")
 
 
-def _note(root: Path, run_id: str, said: dict[str, str]) -> None:
-    """Put it in the record of the run that held it, if nobody executes it now."""
+def _note(root: Path, run_id: str, said: dict[str, str], *, clock: Clock) -> None:
+    """Put it in the record of the run that held it; say so when that cannot be, for somebody executes it."""
     path = run_folder(root, run_id) / JOURNAL
     if not path.is_file():
         return
     try:
-        journal = FileJournal.open(path, clock=WallClock())
-    except JournalError:
+        journal = FileJournal.open(path, clock=clock)
+    except JournalError as error:
+        surroundings.warn(
+            f"{said['resource']} is free, and the run that held it does not know: {error}. "
+            f"The release is on record in {FOLDER}/{RELEASED} alone"
+        )
         return
     try:
         journal.append("note", f"{said['resource']} was released", data=dict(said))

@@ -34,6 +34,7 @@ HAPPENED: dict[ChangeStatus, str] = {
     "was in place": "in place before this run",
     "undo begun": "its undo was begun, and nobody saw it end",
     "undone": "undone and verified",
+    "stays": "it has no undo, and stays",
     "not undone": "its undo failed",
 }
 
@@ -202,7 +203,9 @@ def _settled(run: Summary) -> tuple[Safe, str]:
 
 def _nothing_in_place(run: Summary, undone: Sequence[ChangeLine]) -> str:
     if undone:
-        return f"rolled back, {_are(undone, past=True)} undone and verified"
+        stays = _of(run, "stays")
+        beside = f"; what has no undo stays: {_named(stays)}" if stays else ""
+        return f"rolled back, {_are(undone, past=True)} undone and verified{beside}"
     if run.mode == "plan":
         return "it only plans, nothing was changed"
     if run.status == "parked":
@@ -310,7 +313,9 @@ def _to_end(run: Summary) -> Iterator[Command]:
         yield Command(
             type=f"{abort} --rollback --reason …", why="undo what it applied, newest first, and end it"
         )
-        if run.status != "left in between":
+        # A rollback that came to its end may have left what nobody can undo: a message that was sent.
+        went_back = any(step.verb == "rollback" and step.status == "failed" for step in _not_ended(run))
+        if went_back or run.status != "left in between":
             yield Command(type=f"{abort} --reason …", why="end it and leave in place what it applied")
     else:
         yield Command(type=f"{abort} --reason …", why="end it; nothing of it stays")

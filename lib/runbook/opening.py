@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import re
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,12 +21,11 @@ from runbook.journal import FileJournal, Record, digest, is_held, read_journal
 from runbook.masking import guard_kernel
 from runbook.outline import read_outline
 from runbook.parameters import check_parameters, read_schema
-from runbook.plan import Secrets, known_secrets, load_environment, load_plan, project_root
-from runbook.recording import Place, Recorder
+from runbook.plan import RolloutPlan, Secrets, known_secrets, load_environment, load_plan, project_root
+from runbook.recording import Place, Recorder, taken_up
 from runbook.run import Run
 from runbook.sandbox.world.launch import find_world
 from runbook.sandbox.world.remote import RemoteWorld, SandboxClock
-from runbook.seals import keep_predecessor
 from runbook.step import Rehearsal
 from runbook.summary import Summary
 from runbook.values import Value
@@ -71,6 +70,8 @@ def open_run(
     begin = prepare(
         root, runbook, environment=environment, run_id=run_id, mode=mode, params=given, clock=clock
     )
+    if run_id and not mode:
+        begin = replace(begin, mode=_recorded_mode(root, run_id) or begin.mode)
     same = _open_runs.get(begin.run_id if run_id else _signature(begin))
     if same is not None:
         refuse_other_run(same.opened, begin)
@@ -163,13 +164,21 @@ def find_run(root: Path, run_id: str) -> Path:
 
 
 def beginning_of(folder: Path) -> Beginning:
-    """Return what the run in this folder was begun with; raises InputError when its record is empty."""
+    """Return what the run in this folder was begun with.
+
+    Raises InputError when its record is empty, or that of another run: a copy of its folder.
+    """
     records = read_journal(folder / JOURNAL)
     if not records or records[0].kind != "opened":
         raise InputError(
             f"the run {folder.name} has no record to go on from; begin another with: runbook run"
         )
     opened = records[0].data
+    if opened["run_id"] != folder.name:
+        raise InputError(
+            f"{folder} holds the record of {opened['run_id']}: it is a copy, and nothing is done with it. "
+            f"Go on with {opened['run_id']}, and keep copies elsewhere than in {folder.parent}"
+        )
     return Beginning(
         **{name: opened[name] for name in ("runbook", "environment", "mode", "params", "run_id")}
     )
@@ -220,6 +229,13 @@ def _opening_line(root: Path, begin: Beginning) -> dict[str, Any]:
     }
 
 
+def _recorded_mode(root: Path, run_id: str) -> Literal["plan", "apply"] | None:
+    """Return the mode that a run was opened with, None when there is no such run: a mode is fixed then."""
+    path = run_folder(root, run_id) / JOURNAL
+    records = read_journal(path) if path.exists() else []
+    return records[0].data["mode"] if records and records[0].kind == "opened" else None
+
+
 def _take_up(root: Path, begin: Beginning, *, clock: Clock) -> Run:
     folder = run_folder(root, begin.run_id)
     recorded = read_journal(folder / JOURNAL) if (folder / JOURNAL).exists() else []
@@ -229,14 +245,12 @@ def _take_up(root: Path, begin: Beginning, *, clock: Clock) -> Run:
     if surroundings.replaying() or over:
         return make_run(root, begin, journal=None, records=recorded, clock=clock, shown=True)
     journal = begin_run(root, begin, clock=clock, known=recorded)
+    records = list(journal.records)
+    if is_over(records):  # another process ended it between our look and the lock
+        journal.close()
+        return make_run(root, begin, journal=None, records=records, clock=clock, shown=True)
     if len(recorded) > 1:
-        said = {
-            "by": surroundings.who(),
-            "versions": surroundings.versions(),
-            "predecessor": keep_predecessor(folder),
-            "answer": surroundings.answer(),
-        }
-        journal.append("resumed", begin.runbook, data=said)
+        journal.append("resumed", begin.runbook, data=taken_up(folder))
     records = list(journal.records)
     return make_run(root, begin, journal=journal, records=records, clock=clock)
 
@@ -258,14 +272,15 @@ def make_run(
     environment = load_environment(root, begin.environment)
     place = Place(
         folder=run_folder(root, begin.run_id),
-        notebook=catalogue.find(root, begin.runbook).path,
+        notebook=_notebook_of(root, begin, by_hand=by_hand),
         clock=clock,
-        rollout=load_plan(root),
+        read_rollout=_plan_reader(root, by_hand=by_hand),
         environment=environment,
         secrets=Secrets(environment),
         known=known_secrets(root),
         replay_only=shown or by_hand,
         rehearsal=_rehearsal,
+        read_params=lambda: (load_plan(root), load_environment(root, begin.environment)),
     )
     surroundings.forget_libpq()
     surroundings.forget_signing_key()
@@ -276,6 +291,24 @@ def make_run(
         reservations=reservations(root, begin.environment, run_id=begin.run_id),
         signers=signers_of(root, surroundings.outputs_folder(root), begin.environment),
     )
+
+
+def _notebook_of(root: Path, begin: Beginning, *, by_hand: bool) -> Path:
+    """Return a run's runbook; of one that is ended by hand it may be gone: the way back does not need it."""
+    try:
+        return catalogue.find(root, begin.runbook).path
+    except UnknownName:
+        if not by_hand:
+            raise
+        return run_folder(root, begin.run_id) / "notebook.ipynb"
+
+
+def _plan_reader(root: Path, *, by_hand: bool) -> Callable[[], RolloutPlan]:
+    """Return what gives the plan; a plan with an error in it holds up everything but the way back."""
+    if by_hand:
+        return lambda: load_plan(root)
+    plan = load_plan(root)
+    return lambda: plan
 
 
 def reservations(root: Path, environment: str, *, run_id: str) -> Reservations:
@@ -320,7 +353,7 @@ def refuse_unfinished(root: Path, begin: Beginning, *, clock: Clock) -> None:
             continue
         raise UnfinishedRun(
             f"the run {other.run_id} of this runbook, with these parameters, is {other.status}: "
-            f"{other.verdict} Go on with it: runbook resume {other.run_id}. "
+            f"{other.verdict.removesuffix('.')}. Go on with it: runbook resume {other.run_id}. "
             "To begin another all the same, give it a name: --run-id NAME"
         )
 
@@ -333,6 +366,8 @@ def unfinished(root: Path, begin: Beginning) -> Iterator[tuple[Path, Summary]]:
         except JournalError:
             continue  # nobody can go on with it; `status` names it
         same = (other.runbook, other.environment, other.mode, other.params)
+        if other.run_id != path.parent.name:
+            continue  # a copy of a run's folder is no run
         if not other.terminal and same == (begin.runbook, begin.environment, begin.mode, begin.params):
             yield path.parent, other
 

@@ -71,7 +71,8 @@ def outcome(run: Situation) -> Outcome:
         if step.verb == "rollback" and (
             left := [c for c in run.changes if c.status in (*IN_DOUBT, "applied")]
         ):
-            verdict = "Left in between: a rollback was begun and did not end; a person is needed now."
+            how = "came to its end, and not all is undone" if step.status == "failed" else "did not end"
+            verdict = f"Left in between: a rollback was begun and {how}; a person is needed now."
             return Outcome(IN_BETWEEN, verdict, _states(left))
         if step.half_done or (step.status == "failed" and step.exit_code == IN_BETWEEN):
             return Outcome(
@@ -103,10 +104,12 @@ def _counted(stay: list[ChangeLine]) -> str:
 
 def _rolled_back(run: Situation) -> Outcome:
     undone = [c for c in run.changes if c.status == "undone"]
+    stays = [c for c in run.changes if c.status == "stays"]
     decided = next((step for step in run.open_steps if step.error == "NoGo"), None)
     because = f" {decided.message[:1].upper()}{decided.message[1:]}." if decided else ""
     number = "1 change was" if len(undone) == 1 else f"{len(undone)} changes were"
-    return Outcome(NO_GO, f"No-go, rolled back: {number} undone and verified.{because}", _states(undone))
+    verdict = f"No-go, rolled back: {number} undone and verified.{because}"
+    return Outcome(NO_GO, verdict, (*_states(undone), *_states(stays), *_in_place(run)))
 
 
 def _states(changes: Iterable[ChangeLine]) -> tuple[str, ...]:

@@ -30,6 +30,10 @@ class Outline:
         """Return the steps that come before one, none when it is not known here."""
         return self.titles[: self.titles.index(title)] if title in self.titles else ()
 
+    def after(self, title: str) -> tuple[str, ...]:
+        """Return the steps that come after one, none when it is not known here."""
+        return self.titles[self.titles.index(title) + 1 :] if title in self.titles else ()
+
 
 def title_of(verb: str, of: str) -> str:
     """Return the title of a step that goes on with another: `move the zone: apply`."""

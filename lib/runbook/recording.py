@@ -10,12 +10,13 @@ import inspect
 import json
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from typing import Any, Literal
 
-from runbook.account import summarize
+from runbook import surroundings
+from runbook.account import is_over, summarize
 from runbook.clock import Clock
 from runbook.errors import InputError, JournalError, StepFailed
 from runbook.files import write_atomically
@@ -23,9 +24,13 @@ from runbook.journal import FileJournal, Kind, Record, digest, read_journal
 from runbook.masking import masked_file
 from runbook.outline import Outline, read_outline
 from runbook.plan import Environment, RolloutPlan, Secrets
+from runbook.seals import SUMS, keep_predecessor
 from runbook.step import Rehearsal, Step
 
 Verb = Literal["read", "check", "plan", "approve", "apply", "wait", "watch", "decide", "rollback"]
+
+
+ROLLBACK = "rollback"  # the title of that step, in every run
 
 
 @dataclass(frozen=True)
@@ -39,12 +44,23 @@ class Place:
     folder: Path
     notebook: Path
     clock: Clock
-    rollout: RolloutPlan
+    read_rollout: Callable[[], RolloutPlan]
     environment: Environment
     secrets: Secrets
     known: Secrets
     replay_only: bool
     rehearsal: Callable[[], Rehearsal]
+    read_params: Callable[[], tuple[RolloutPlan, Environment]]
+
+    def as_now(self) -> Place:
+        """Return the same place with plan and environment as params/ has them now; raises ParamsError."""
+        rollout, environment = self.read_params()
+        return replace(self, read_rollout=lambda: rollout, environment=environment)
+
+    @property
+    def rollout(self) -> RolloutPlan:
+        """Return the rollout plan; a run that is only to be rolled back never asks for it."""
+        return self.read_rollout()
 
     def masked(self, data: Any) -> Any:
         """Return JSON data with every secret in its texts replaced by its name."""
@@ -100,6 +116,7 @@ class Recorder:
         self.place = place
         self._journal, self._kept = journal, records
         self._parked = parked
+        self._left_at: int | None = None  # lines on record when this process parked the run
         self._lost = 0
         self.opened: dict[str, Any] = records[0].data
         self.run_id = str(self.opened["run_id"])
@@ -128,10 +145,30 @@ class Recorder:
         return self._journal.since(seq) if self._journal else self._kept[seq:]
 
     def hold(self) -> None:
-        """Take a parked run's journal up again; raises RunBusy when another process has."""
-        if self._parked:
-            path = self.place.folder / "journal.jsonl"
-            self._journal, self._parked = FileJournal.open(path, clock=self.place.clock), False
+        """Take a parked run's journal up again; one that another hand has ended meanwhile is over here too.
+
+        Raises RunBusy when another process holds it.
+        """
+        if not self._parked:
+            return
+        journal = FileJournal.open(self.place.folder / "journal.jsonl", clock=self.place.clock)
+        if self._left_at is not None and is_over(journal.records):
+            self._kept, self._parked = list(journal.records), False
+            journal.close()
+            return
+        self._journal, self._parked = journal, False
+        self._tell_taken_up(journal)
+
+    def _tell_taken_up(self, journal: FileJournal) -> None:
+        """Put on record that this process goes on, if others wrote or sealed since it parked."""
+        sealed = (self.place.folder / SUMS).is_file()
+        if self._left_at is None or (len(journal.records) == self._left_at and not sealed):
+            return
+        try:
+            data = taken_up(self.place.folder)
+        except OSError as error:
+            raise JournalError(f"{self.place.folder} cannot be taken up: {error.strerror}") from error
+        journal.append("resumed", self.opened["runbook"], data=data)
 
     def append(self, kind: Kind, title: str, key: str, data: dict[str, Any]) -> Record:
         """Put a line on record; one that holds a secret is refused."""
@@ -167,6 +204,7 @@ class Recorder:
         """Give the journal up for now: nobody executes a parked run."""
         if self._journal is not None:
             self._kept = list(self._journal.records)
+            self._left_at = len(self._kept)
             self._journal.close()
             self._journal, self._parked = None, True
 
@@ -178,6 +216,16 @@ class Recorder:
     def write_summary(self) -> None:
         text = summarize(self.lines()).model_dump_json(indent=1)
         write_atomically(self.place.folder / "summary.json", self.place.known.mask(text) + "\n")
+
+
+def taken_up(folder: Path) -> dict[str, Any]:
+    """Return what the line `resumed` says, the seal before kept beside it; raises OSError."""
+    return {
+        "by": surroundings.who(),
+        "versions": surroundings.versions(),
+        "predecessor": keep_predecessor(folder),
+        "answer": surroundings.answer(),
+    }
 
 
 def named(function: Callable[..., Any]) -> str:

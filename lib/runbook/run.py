@@ -24,7 +24,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from runbook import showing
 from runbook.account import summarize
 from runbook.changes.interface import Applied, Change, Plan, RolledBack
-from runbook.errors import StepFailed
+from runbook.errors import OutOfOrder, StepFailed
 from runbook.gates.checks import as_checks
 from runbook.gates.limits import require_within
 from runbook.gates.watching import Look, Verdict, Waited
@@ -32,7 +32,7 @@ from runbook.journal import encode
 from runbook.recording import named
 from runbook.step import Step
 from runbook.summary import Conclusion, Summary
-from runbook.values import Check, Checks, Value, html_table, skipped_input
+from runbook.values import Check, Checks, Skipped, Value, html_table, skipped_input
 from runbook.waiting import Waiting
 
 P = ParamSpec("P")
@@ -163,10 +163,11 @@ class Run(Waiting):
         """Go on when the verdict says proceed; else ask a person (hold), or roll back and raise NoGo."""
         return self._decide(verdict)
 
-    def rollback(self) -> RolledBack:
+    def rollback(self) -> RolledBack | Skipped:
         """Undo what this run applied, newest first, and look after it.
 
-        It needs no approval, no window and no writable record. Raises LeftInBetween when something is left.
+        It needs no approval, no window and no writable record. What has no undo stays, and is named. Raises
+        LeftInBetween when something is left that should not be.
         """
         return self._rollback()
 
@@ -178,12 +179,18 @@ class Run(Waiting):
         """
         if self._recorder.is_open:
             self._recorder.hold()
+        if self._recorder.is_open:  # nobody ended it while it was parked
+            self._learn()
             self._refuse_open_steps()
+            self._refuse_missing_steps()
             why = skipped_input((conclusion,))
             self._destroy_scratch()
             data = {"conclusion": encode(None if why else conclusion)}
+            if keep_for:  # before the run is over: else a death in between would free what the next one needs
+                self._give_back(keep_for)
             self._recorder.append("finished", "finish", "", data)
-            self._give_back(keep_for)
+            if not keep_for:
+                self._give_back("")
             self._recorder.write_summary()
             self._recorder.close()
         summary = self.summary()
@@ -205,6 +212,17 @@ class Run(Waiting):
     def summary(self) -> Summary:
         """Return the account of this run as it stands."""
         return summarize(self._recorder.lines(), alive=self._recorder.is_held)
+
+    def _refuse_missing_steps(self) -> None:
+        """Refuse an end that skips steps of the notebook; one that was rolled back may end early."""
+        if "rollback" in self._done:
+            return
+        missing = [title for title in self._place.outline().titles if title not in self._done]
+        if missing:
+            raise OutOfOrder(
+                f"the run cannot finish: “{missing[0]}” is not on record as done; run its cell first. To end "
+                f"it as it stands: runbook abort {self.run_id} --reason …"
+            )
 
     def _refuse_open_steps(self) -> None:
         for step in self.summary().steps:

@@ -22,7 +22,7 @@ from runbook.errors import (
 )
 from runbook.gates.checks import require
 from runbook.journal import Record, decode, encode
-from runbook.recording import Place, Recorder, Verb, ended, key_of
+from runbook.recording import ROLLBACK, Place, Recorder, Verb, ended, key_of
 from runbook.scratch import Scratch, open_scratch
 from runbook.step import Step
 from runbook.values import Checks, Skipped, printable, skipped_input
@@ -60,6 +60,9 @@ class Stepping:
         self._learn()
         if title in self._done:  # somebody else went on with a parked run in the meantime
             return self._replay(title, verb, key)
+        if not self._recorder.is_open:  # or ended it
+            raise self._recorded_failure(verb, title)
+        self._refuse_after_rollback(verb, title)
         self._refuse_out_of_order(title)
         self._refuse_other_effects(title, key)
         self._note_edit()
@@ -120,6 +123,9 @@ class Stepping:
         run = self._recorder.run_id
         if isinstance(error, NoGo):
             return f"The run is over; what became of it: runbook status {run}"
+        if isinstance(error, Parked) and error.whom:
+            role = error.whom[0].replace("_", "-")
+            return f"To sign: runbook approve {run} --as {role} --key FILE; then: runbook resume {run}"
         if isinstance(error, Parked):
             return f"To go on when it is due: runbook resume {run}"
         return f"To go on once it is mended: runbook resume {run}"
@@ -143,14 +149,20 @@ class Stepping:
         if self._place.replay_only:
             showing.show_line("✓", verb, recorded.title, f"{recorded.data.get('seconds', 0.0):.2f} s")
         else:
-            showing.show_line("=", verb, recorded.title, f"on record since {recorded.at[:19]}Z, not repeated")
+            undone = " and undone since" if verb == "apply" and ROLLBACK in self._done else ""
+            said = f"on record since {recorded.at[:19]}Z{undone}, not repeated"
+            showing.show_line("=", verb, recorded.title, said)
         return result
 
     def _recorded_failure(self, verb: Verb, title: str) -> RunbookError:
         """Return what stopped the run at `title`, to be raised again where a run is only being shown."""
         ends = [line for line in self._recorder.lines() if line.kind == "failed" and line.title == title]
-        if not ends:
-            return StepFailed(f"the run {self._recorder.run_id} is over and did not come to “{title}”")
+        waits = bool(ends) and ends[-1].data["error"] == "Parked" and not self._place.replay_only
+        if not ends or waits:  # what it waited for when another hand ended it, nobody waits for now
+            run = self._recorder.run_id
+            return StepFailed(
+                f"the run {run} is over and did not come to “{title}”; how it ended: runbook status {run}"
+            )
         data = ends[-1].data
         mark = "…" if data["error"] == "Parked" else "✗"
         self._show_failure(mark, verb, title, data["seconds"], decode(data["result"]))
@@ -168,6 +180,12 @@ class Stepping:
         return Skipped(title=record.title, why=record.data["why"])
 
     # What a step may not do
+
+    def _refuse_after_rollback(self, verb: Verb, title: str) -> None:
+        """Let no run that was rolled back wait or watch: what it would wait for is undone."""
+        rolled_back = ROLLBACK in self._done and self._done[ROLLBACK].kind == "done"
+        if rolled_back and verb in ("wait", "watch"):
+            raise NoGo(f"this run was rolled back, so it does not go on to “{title}”; open a new one")
 
     def _refuse_out_of_order(self, title: str) -> None:
         """Hold the notebook to its record: nothing is skipped, put before, or taken out of what has run."""

@@ -11,7 +11,7 @@ from runbook.values import Check, Phase, Value, shown
 
 RunStatus = Literal["running", "done", "no-go", "failed", "parked", "left in between", "abandoned"]
 StepStatus = Literal["done", "failed", "skipped", "waiting", "unknown"]
-ChangeStatus = Literal["begun", "applied", "was in place", "undo begun", "undone", "not undone"]
+ChangeStatus = Literal["begun", "applied", "was in place", "undo begun", "undone", "not undone", "stays"]
 
 
 class Number(Value):

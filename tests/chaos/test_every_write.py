@@ -13,6 +13,7 @@ from runbook.clock import FileClock, utc_text
 from runbook.journal import read_journal
 from tests import verbs
 from tests.chaos.harness import KILLED, MOMENTS, Death, execute, in_a_process, summary_of
+from tests.chaos.quick import quick_folder
 from tests.project import make_project
 from tests.unit.test_verbs import START
 
@@ -77,8 +78,9 @@ class Field:
 
 
 @pytest.fixture(params=VARIANTS)
-def field(request, tmp_path, monkeypatch):
-    return Field(tmp_path / "project", monkeypatch, request.param)
+def field(request, monkeypatch):
+    with quick_folder() as folder:
+        yield Field(folder / "project", monkeypatch, request.param)
 
 
 @pytest.fixture

@@ -8,13 +8,13 @@ moment of a write the kill comes at (before, in its middle, after) changes from 
 
 import shutil
 import tempfile
-from pathlib import Path
 
 import pytest
 
 from runbook import catalogue
 from runbook.journal import read_journal
 from tests.chaos.harness import KILLED, MOMENTS, Death, execute, in_a_process, summary_of
+from tests.chaos.quick import quick_folder
 from tests.project import ROOT
 from tests.runbooks.machine import left_behind, orphaned_memory, wait_until
 
@@ -26,15 +26,14 @@ PARAMETERS = {"run_id": "r1", "size_mb": 10}
 @pytest.fixture
 def place(monkeypatch):
     """Give the drill outputs and a temporary folder of its own."""
-    folder = Path(tempfile.mkdtemp(prefix="drill-test-"))
-    folder.chmod(0o755)  # PostgreSQL's own user must get through when we are root
-    for name, where in (("TMPDIR", "tmp"), ("RUNBOOK_OUTPUTS", "outputs")):
-        (folder / where).mkdir()
-        monkeypatch.setenv(name, str(folder / where))
-    monkeypatch.setenv("RUNBOOK_ROOT", str(ROOT))
-    monkeypatch.setattr(tempfile, "tempdir", None)
-    yield folder
-    shutil.rmtree(folder)
+    with quick_folder() as folder:
+        folder.chmod(0o755)  # PostgreSQL's own user must get through when we are root
+        for name, where in (("TMPDIR", "tmp"), ("RUNBOOK_OUTPUTS", "outputs")):
+            (folder / where).mkdir()
+            monkeypatch.setenv(name, str(folder / where))
+        monkeypatch.setenv("RUNBOOK_ROOT", str(ROOT))
+        monkeypatch.setattr(tempfile, "tempdir", None)
+        yield folder
 
 
 def test_killed_at_every_write_and_resumed_it_ends_as_if_undisturbed(place, capsys):

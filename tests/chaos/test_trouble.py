@@ -16,6 +16,7 @@ from runbook.errors import JournalError
 from runbook.journal import FileJournal, read_journal
 from tests import verbs
 from tests.chaos.harness import execute, in_a_process, summary_of
+from tests.chaos.quick import quick_folder
 from tests.chaos.test_every_write import Field
 from tests.notebooks import statuses
 from tests.project import ROOT
@@ -26,10 +27,11 @@ PATIENCE_S = 60
 
 
 @pytest.fixture
-def field(tmp_path, monkeypatch):
-    field = Field(tmp_path / "project", monkeypatch, "held")
-    field.fresh()
-    return field
+def field(monkeypatch):
+    with quick_folder() as folder:
+        field = Field(folder / "project", monkeypatch, "held")
+        field.fresh()
+        yield field
 
 
 @pytest.fixture
@@ -206,6 +208,7 @@ def _full_from(field, failing):
 
 ARM = """\
 import os
+from tests.chaos.quick import quick_folder
 from tests.chaos.harness import Death, arm
 if os.environ.get("CHAOS"):
     arm(Death({number}, "{moment}"))

@@ -1,12 +1,13 @@
 """What people do to a run from outside: sign what it asks for, review an emergency, verify the record."""
 
 import shutil
+from datetime import timedelta
 
 import pytest
 
-from runbook import approving, surroundings
-from runbook.clock import WallClock
-from runbook.errors import ApprovalRefused, InputError, RunBusy, UnknownName
+from runbook import approving, opening, surroundings
+from runbook.clock import FileClock, WallClock, utc_text
+from runbook.errors import ApprovalRefused, InputError, Parked, RunBusy, UnknownName
 from runbook.gates.approvals import Approval
 from runbook.journal import FileJournal, decode, read_journal
 from runbook.sealing import seal, sealing_key
@@ -99,6 +100,77 @@ def emergency(office, who="ada"):
     office.approve(who=who, break_glass=True, reason="checkout is down")
     office.go_on()
     office.seal()
+
+
+def test_what_a_kernel_shows_of_a_wait_for_signatures_says_how_to_sign(office):
+    """Under JupyterLab and papermill the exception is all there is: it names both commands."""
+    run = office.open()
+    plan = run.plan("write the number", toy.plan_write, run.read("the number", toy.read_number, 1))
+    with pytest.raises(Parked) as parked:
+        run.approve(plan)
+    assert (
+        "runbook approve r1 --as tech-lead --key FILE; then: runbook resume r1" in parked.value.__notes__[0]
+    )
+
+
+def approved(office):
+    """Return a run in an open kernel that has its approval on record, and the plan."""
+    run = office.ask()
+    office.approve()
+    plan = run.plan("write the number", toy.plan_write, run.read("the number", toy.read_number, 1))
+    run.approve(plan)
+    return run, plan
+
+
+def test_a_kernel_that_is_open_for_long_passes_the_gates_as_they_are_now(office):
+    """A freeze, or the end of somebody's role, holds for a kernel that was opened before."""
+    run, plan = approved(office)
+    freeze = {"says": "incident", "starts_at": "2020-01-01T00:00:00Z", "ends_at": "2099-01-01T00:00:00Z"}
+    office.configure(gates=GATES | {"freezes": [freeze]})
+    with pytest.raises(Parked, match="the freeze “incident”"):
+        run.apply(plan)
+    office.configure(gates=GATES, people=[one for one in office.people() if one["principal"] != "ada@x"])
+    with pytest.raises(ApprovalRefused, match="ada@x is nobody"):
+        run.apply(plan)
+    assert toy.written() == []
+
+
+def test_an_approval_that_expired_unused_is_asked_for_anew(office, tmp_path, monkeypatch):
+    """Approved, then held up past its expiry: the run asks again, is signed again, and goes on."""
+    clock = FileClock(tmp_path / "clock")
+    (tmp_path / "clock").write_text(utc_text(WallClock().now()))
+    for module in (opening, approving):
+        monkeypatch.setattr(module, "clock_of", lambda _environment: clock)
+    run, _ = approved(office)
+    run.leave()
+    clock.sleep_until(clock.now() + timedelta(hours=25))
+    with pytest.raises(Parked, match="waits for the signature"):
+        office.go_on()
+    assert toy.written() == []
+    opening._open_runs["r1"].leave()
+    office.approve()
+    office.go_on()
+    assert toy.written() == ["1"]
+    office.seal()
+    assert office.verify().wrong == ()
+
+
+def test_an_approval_that_expires_under_an_open_kernel_says_how_to_ask_anew(office, tmp_path, monkeypatch):
+    """The cell of the apply is refused with what to type, and the cell before it asks again."""
+    clock = FileClock(tmp_path / "clock")
+    (tmp_path / "clock").write_text(utc_text(WallClock().now()))
+    for module in (opening, approving):
+        monkeypatch.setattr(module, "clock_of", lambda _environment: clock)
+    run, plan = approved(office)
+    clock.sleep_until(clock.now() + timedelta(hours=25))
+    with pytest.raises(ApprovalRefused, match=r"expired.*run\.approve\(plan\) again, or: runbook resume r1"):
+        run.apply(plan)
+    with pytest.raises(Parked):
+        run.approve(plan)
+    office.approve()
+    run.approve(plan)
+    run.apply(plan)
+    assert toy.written() == ["1"]
 
 
 def test_an_emergency_is_reviewed_on_record(office):

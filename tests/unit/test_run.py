@@ -166,6 +166,13 @@ def test_a_run_keeps_what_it_was_opened_with(project):
             again(run, **options)
 
 
+def test_a_run_taken_up_without_a_mode_keeps_its_own(project):
+    """In production the default is to plan: who goes on with a run that applies need not say so again."""
+    run = open_toy(environment="production", mode="apply")
+    again_run = again(run, environment="production")
+    assert again_run.opened["mode"] == "apply"
+
+
 def test_two_processes_cannot_execute_one_run(project):
     """The second is told that it is being executed."""
     open_toy()

@@ -11,6 +11,7 @@ from runbook.clock import FileClock, utc_text
 from runbook.errors import (
     ApprovalRefused,
     Drifted,
+    InputError,
     LeftInBetween,
     NoGo,
     OutOfOrder,
@@ -93,8 +94,7 @@ def test_what_is_in_place_already_is_found_not_applied(project):
     verbs.put("ttl", "300")
     run.apply(plan)
     assert states(project)[0] == ("set ttl to 300", "found")
-    with pytest.raises(LeftInBetween, match="has no undo"):
-        run.rollback()
+    run.rollback()
     assert verbs.state() == {"ttl": "300", "traffic": "0"}
 
 
@@ -213,14 +213,48 @@ def test_another_plan_under_a_begun_apply_is_refused(project, monkeypatch):
         run.apply(other)
 
 
-def test_a_rollback_undoes_newest_first_and_names_what_is_left(project):
-    """What has no undo is named; the rest is undone and verified; exit 4, since something is left."""
+@pytest.mark.parametrize("title", ["move", "made by hand"])
+def test_only_a_plan_on_record_is_applied(project, title):
+    """Part of a plan, or one made by hand, could not be undone: a rollback reads the plan from the record."""
+    run = open_verbs()
+    plan = planned(run)
+    with pytest.raises(InputError, match=f"“{title}” is not on record as a plan with these changes"):
+        run.apply(Plan(title=title, changes=plan.changes[1:]))
+    assert verbs.calls() == []
+    run.apply(plan)
+    assert len(verbs.calls()) == 4
+
+
+def test_a_rollback_undoes_newest_first_and_names_what_stays(project):
+    """What has no undo was said to have none: it stays, and is named; the rest is undone and verified."""
     run = open_verbs()
     run.apply(planned(run))
-    with pytest.raises(LeftInBetween, match="post a message: has no undo"):
-        run.rollback()
+    result = run.rollback()
+    assert result.stays == ("post a message (no undo: what was said was said)",)
     assert verbs.state() == {"ttl": "3600", "traffic": "0"}
     assert [line["what"] for line in verbs.calls()][4:] == ["resolve", "undo traffic 0", "undo ttl 3600"]
+    run.leave()
+    summary = run.summary()
+    assert (summary.status, summary.exit_code) == ("no-go", 3)
+    assert [line.status for line in summary.changes] == ["undone", "undone", "undone", "stays"]
+
+
+def test_a_run_that_was_rolled_back_waits_for_nothing(project):
+    """What was applied is no longer there: waiting for it, or watching it, is refused."""
+    run = open_verbs()
+    run.apply(undoable(run))
+    run.rollback()
+    with pytest.raises(NoGo, match="was rolled back"):
+        run.wait("a moment", until=START)
+
+
+def test_a_rollback_in_mode_plan_is_skipped(project):
+    """Nothing was applied, so there is nothing to undo: exit 0."""
+    run = open_verbs(mode="plan")
+    undoable(run)
+    run.rollback()
+    run.rollback()
+    assert run.finish().exit_code == 0
 
 
 def moved(step, records):
@@ -435,6 +469,56 @@ def test_a_resource_may_be_kept_for_the_next_run_of_a_runbook(project, monkeypat
     other = open_verbs(run_id="r2")
     other.apply(undoable(other))
     assert {r.run_id for r in other._reservations.held()} == {"r2"}
+
+
+def test_a_death_in_the_middle_of_finish_frees_nothing_that_is_kept(project, monkeypatch):
+    """Killed right after the run is over: what the next phase needs is kept for it already."""
+    monkeypatch.setenv("RUNBOOK_WORLD", "shared")
+    run = open_verbs()
+    run.apply(undoable(run))
+    with monkeypatch.context() as patched:
+        patched.setattr(run._recorder, "write_summary", _die)
+        with pytest.raises(KeyboardInterrupt):
+            run.finish(keep_for="canary_phase")
+    assert lines(project)[-1].kind == "finished"
+    assert {held.kept_for for held in run._reservations.held()} == {"canary_phase"}
+
+
+def _die():
+    raise KeyboardInterrupt
+
+
+def test_what_is_kept_for_a_runbook_is_refused_to_others_by_name(project, monkeypatch):
+    """The run that held it is over: nobody is told to let it end, and the command is as a shell takes it."""
+    monkeypatch.setenv("RUNBOOK_WORLD", "shared")
+    run = open_verbs()
+    run.apply(undoable(run))
+    run.finish(keep_for="canary_phase")
+    opening._open_runs.clear()
+    other = open_verbs(run_id="r2")
+    with pytest.raises(Reserved, match=r"keeps it for the next run of canary_phase.*release 'value ttl'"):
+        other.apply(undoable(other))
+
+
+def test_a_reservation_that_goes_while_it_is_read_is_none(project, monkeypatch):
+    """Another run gives one back between the look into the folder and the file: no run falls over it."""
+    monkeypatch.setenv("RUNBOOK_WORLD", "shared")
+    run = open_verbs()
+    run.apply(undoable(run))
+    (project / "outputs/.reservations/sandbox/shared/gone.json").symlink_to("nowhere")
+    assert len(run._reservations.held()) == 3
+    assert run.finish().status == "done"
+
+
+def test_what_is_changed_after_a_rollback_is_named(project):
+    """Rolled back, and then something new was applied: the account does not hide what is in place."""
+    run = open_verbs()
+    records = run.read("records", verbs.read_records)
+    run.apply(run.plan("move", moved, records))
+    run.rollback()
+    run.apply(run.plan("tell", verbs.plan_order))
+    summary = run.finish()
+    assert "in place: order a certificate" in summary.reasons
 
 
 def test_a_window_parks_the_apply_until_it_opens(project, clock):

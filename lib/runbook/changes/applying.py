@@ -8,6 +8,7 @@ What is on record of a change is a list of its states, oldest first:
     undoing    its undo has begun
     undone     the state before is back, and was verified
     stuck      its undo failed; the line says why
+    stays      it has no undo, and a rollback passed it
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from runbook.journal import decode, encode
 from runbook.step import Step
 from runbook.values import Value
 
-State = Literal["applying", "applied", "found", "undoing", "undone", "stuck"]
+State = Literal["applying", "applied", "found", "undoing", "undone", "stuck", "stays"]
 Answer = Literal["", "took effect", "try again"]
 
 
@@ -48,10 +49,9 @@ class Site:
 
     @property
     def ours(self) -> bool:
-        """Whether we began to apply it, and did not undo it since."""
-        states = [line["state"] for line in self.past]
-        began = "applying" in states
-        return began and self.last != "undone"
+        """Whether we began to apply it, and no rollback has dealt with it since."""
+        began = any(line["state"] == "applying" for line in self.past)
+        return began and self.last not in ("undone", "stays")
 
     def recorded_result(self) -> Value | None:
         """Return what the change returned when it was applied."""
@@ -171,8 +171,6 @@ def undo_change(change: Change, site: Site) -> str:
 
 
 def _undo(change: Change, site: Site) -> str:
-    if not change.has_undo:
-        return f"{change.sentence()}: has no undo ({change.way_back()})"
     seen = change.observe(site.step)
     if seen is not None and seen not in (change.before(), change.after()):
         seen = _settled(change, site, wanted=(change.before(), change.after()))

@@ -171,9 +171,10 @@ class Applied(Value):
 
 
 class RolledBack(Value):
-    """What a rollback did: what was undone, newest first, what is left, and how it looks now."""
+    """What a rollback did: what was undone, newest first, what has no undo, what is left; and the health."""
 
     undone: tuple[str, ...]
+    stays: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
     health: tuple[Check, ...] = ()
 
@@ -181,5 +182,6 @@ class RolledBack(Value):
         rows = [("undone", sentence) for sentence in self.undone] or [
             ("undone", "nothing: nothing was applied")
         ]
+        rows += [("has no undo", text) for text in self.stays]
         rows += [("left", text) for text in self.left]
         return [*rows, *((check.title, f"{check.status}: {check.observed}") for check in self.health)]

@@ -122,6 +122,8 @@ def _resume_due(place: Path, *, loop: bool, every_s: float) -> None:
 
 def _go_on(place: Path, run_id: str) -> int:
     """Go on with one run that is due; what befalls it keeps no other from its turn. Return its exit code."""
+    if not due.is_due(place, run_id):
+        return 0  # another process, or a person, was quicker
     try:
         code = drive(place, begun(place, run_id)).exit_code
     except RunBusy:

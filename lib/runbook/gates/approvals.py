@@ -292,7 +292,10 @@ def still_holds(request: Request, now_request: Request, *, now: datetime) -> Non
     `now_request` is worked out anew, in full; only the moment of asking may differ.
     """
     if now > request.expires_at:
-        raise ApprovalRefused(f"the approval expired at {shown(request.expires_at)}; it is {shown(now)}")
+        raise ApprovalRefused(
+            f"the approval expired at {shown(request.expires_at)}; it is {shown(now)}, and nothing was done. "
+            f"Ask anew: run the cell of run.approve(plan) again, or: runbook resume {request.run_id}"
+        )
     signed, fresh = request.changes, now_request.changes
     if [line.sentence for line in signed] != [line.sentence for line in fresh]:
         raise ApprovalRefused(

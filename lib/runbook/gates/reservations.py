@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import json
 import os
+import shlex
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -51,7 +51,7 @@ class Reservations:
             for resource in wanted:
                 holder = self._read(resource)
                 if holder is not None and not self._may_follow(holder, run_id, runbook):
-                    raise Reserved(_held(holder))
+                    raise Reserved(_held(holder, over=self.is_over(holder.run_id)))
             for resource in wanted:
                 self._write(Reservation(resource=resource, run_id=run_id, by=by, since=now))
 
@@ -79,7 +79,8 @@ class Reservations:
 
     def held(self) -> list[Reservation]:
         """Return all reservations, in the order of their resources."""
-        found = [Reservation.model_validate_json(path.read_bytes()) for path in self._home().glob("*.json")]
+        paths = list(self._home().glob("*.json"))
+        found = [held for held in map(_read, paths) if held is not None]
         return sorted(found, key=lambda reservation: reservation.resource)
 
     def _may_follow(self, holder: Reservation, run_id: str, runbook: str) -> bool:
@@ -94,10 +95,7 @@ class Reservations:
         return self._home() / f"{hashlib.sha256(resource.encode()).hexdigest()[:24]}.json"
 
     def _read(self, resource: str) -> Reservation | None:
-        try:
-            return Reservation.model_validate_json(self._path(resource).read_bytes())
-        except FileNotFoundError:
-            return None
+        return _read(self._path(resource))
 
     def _write(self, reservation: Reservation) -> None:
         write_atomically(self._path(reservation.resource), reservation.model_dump_json(indent=1) + "\n")
@@ -113,10 +111,19 @@ class Reservations:
             os.close(handle)
 
 
-def _held(holder: Reservation) -> str:
-    name = json.dumps(holder.resource, ensure_ascii=False)
+def _read(path: Path) -> Reservation | None:
+    """Return what a file holds, None when it was given back meanwhile."""
+    try:
+        return Reservation.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+
+
+def _held(holder: Reservation, *, over: bool) -> str:
+    kept = over and holder.kept_for
+    wait = f"It is over, and keeps it for the next run of {holder.kept_for}" if kept else "Let it end"
     return (
         f"{holder.resource} is held by the run {holder.run_id} since {holder.since:%Y-%m-%d %H:%M} UTC "
-        f"(opened by {holder.by}); nothing was done. Let it end, or, when you are sure that nobody works "
-        f"there: runbook release {name} --reason …"
+        f"(opened by {holder.by}); nothing was done. {wait}, or, when you are sure that nobody works "
+        f"there: runbook release {shlex.quote(holder.resource)} --reason …"
     )

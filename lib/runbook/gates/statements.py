@@ -105,7 +105,8 @@ def require_in_time(name: str, said: Statement, request: Request, *, now: dateti
     expires = said.says != "review"
     if expires and now > request.expires_at:
         raise ApprovalRefused(
-            f"{name}: the approval expired at {shown(request.expires_at)}; resume the run to ask anew"
+            f"{name}: the approval expired at {shown(request.expires_at)}; "
+            f"to ask anew: runbook resume {request.run_id}"
         )
     if said.signed_at < request.requested_at - CLOCKS_DIFFER:
         raise ApprovalRefused(

@@ -17,6 +17,7 @@ CHANGES: dict[ChangeStatus, Look] = {
     "not undone": Look("not undone", "cross", "bad"),
     "applied": Look("applied", "check", "good"),
     "undone": Look("undone", "back", "wait"),
+    "stays": Look("stays, no undo", "skip", "unknown"),
     "was in place": Look("was in place", "skip", "unknown"),
 }
 UNDER_WAY = Look("under way", "play", "busy")

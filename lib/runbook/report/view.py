@@ -55,7 +55,7 @@ CHECKS: dict[Status, Look] = {
     "not checked": Look("not checked", "question", "wait"),
 }
 _UNENDED = ("skipped", "unknown", "waiting")  # what they took says nothing
-_SETTLED = ("applied", "was in place", "undone")
+_SETTLED = ("applied", "was in place", "undone", "stays")
 _CHECKS_WORST_FIRST: tuple[Status, ...] = ("failed", "not checked", "passed")
 
 
