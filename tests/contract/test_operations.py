@@ -13,7 +13,7 @@ from tests.contract.wire import ABSENT, ROOT, SPECS
 DOCUMENT = ROOT / "docs" / "operations.md"
 REALITY = ROOT / "docs" / "plan-vs-reality.md"
 FACTS = SPECS / "FACTS.md"
-# Calls that no client of ours makes: the world's own, a person's at a web page, foreign clients', unknown ones.
+# Calls that no client of ours makes: the world's own, a person's at a web page, foreign ones, unknown ones.
 FOREIGN_ONLY = {
     "cloudflare": {"create_rule", "delete_rule"},
     "dns": {"dns_query_post", "answers", "zones", "set_fault"},
