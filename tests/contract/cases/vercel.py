@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import requests
 
+from runbook.errors import VendorUnavailable
 from runbook.providers import vercel
 from runbook.providers.vercel.api import open_api
 from runbook.sandbox.vendors.vercel.deployments import CURRENT, OLD, OLDER, PREVIEW, STAGED
@@ -420,8 +421,27 @@ def arrange_older_proof(world, step):
     world.advance(HOUR)
 
 
+def again_if_failed(move):
+    """What a person does whose move has failed: look at what it says, and resume."""
+
+    def do(step):
+        try:
+            return move(step)
+        except VendorUnavailable as error:
+            if error.code != "failed" or DOMAIN not in str(error):
+                raise
+            return move(step)
+
+    return do
+
+
 def arrange_rolled_back(world, step):
     back(step, to=OLD)
+
+
+def arrange_rolled_back_to_fail(world, step):
+    back(step, to=OLD)
+    world.play("promote-fails")
 
 
 def undo(step):
@@ -522,6 +542,20 @@ CASES = [
         arrange=arrange_older_proof,
         do=back_further,
         expect=expect_rolled_back,
+        effect=settled_turns,
+    ),
+    Case(
+        "a rollback fails and is asked for again",
+        arrange=lambda world, _step: world.play("rollback-fails"),
+        do=again_if_failed(back_further),
+        expect=expect_rolled_back,
+        effect=settled_turns,
+    ),
+    Case(
+        "a promote fails and is asked for again",
+        arrange=arrange_rolled_back_to_fail,
+        do=again_if_failed(undo),
+        expect=expect_undone,
         effect=settled_turns,
     ),
     Case(

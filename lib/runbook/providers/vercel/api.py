@@ -106,7 +106,7 @@ class Api:
 
         A page ends at a creation time. Items that share it, as a zone file's records do, may stand on either
         side of the cut, so the next page is asked for from that very millisecond on, and what comes twice
-        counts once. More of one millisecond than fit a page raise SurprisingReply.
+        counts once. A page full of one millisecond raises SurprisingReply.
         """
         found: dict[str, T] = {}
 

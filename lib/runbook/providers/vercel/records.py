@@ -113,10 +113,11 @@ def apply_ttls(step: Step, *, domain: str, ttls_s: Mapping[str, int]) -> Retimed
             f"Vercel takes no TTL below {TTL_LEAST_S} s, so not {low[0]} s; ask for {TTL_LEAST_S}"
         )
     with open_api(step) as api:
-        before = {one.id: one.ttl_s for one in _records(api, domain)}
+        before: dict[str, int] = {}
 
         def look() -> bool | None:
             now = {one.id: one.ttl_s for one in _records(api, domain)}
+            before.update(now if not before else {})
             return True if all(now.get(key) == ttl_s for key, ttl_s in ttls_s.items()) else None
 
         def act() -> None:

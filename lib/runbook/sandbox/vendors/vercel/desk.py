@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, TypeVar
 
 from runbook.sandbox.world.part import Answer, Call, Part, Route
 from runbook.sandbox.world.state import Doc, Table
 
+T = TypeVar("T")
 TEAM, TEAM_SLUG, USER = "team_7rQm2VbXc5RzJ8LpN4YhDe9K", "omnihub", "u5TtWm2VbXc5RzJ8LpN4YhDe"
 MOUNT: Final = "/vercel"
 PAGE, PAGE_MOST = 20, 100
@@ -52,7 +53,7 @@ def missing(what: str) -> Answer:
     return no(404, "not_found", f"{what} not found")
 
 
-def page(call: Call, found: Sequence[Doc], created: Callable[[Doc], int]) -> tuple[list[Doc], Doc]:
+def page(call: Call, found: Sequence[T], created: Callable[[T], int]) -> tuple[list[T], Doc]:
     """Return one page, newest first, and its `pagination`.
 
     `until` leaves out what was created at that very millisecond: who pages by the last item's time loses

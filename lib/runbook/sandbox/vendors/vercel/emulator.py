@@ -45,7 +45,7 @@ _LISTS: Final = {"domains": "domains", "deployments": "deployments", "records": 
 
 class Vercel(Part):
     name = "vercel"
-    mounts = ("vercel",)
+    mounts = ("vercel", "vercel-console")
     scenarios: ClassVar[Mapping[str, str]] = {
         "record-drift": "somebody changes a record at Vercel, right now",
         "hobby-plan": "the team is on the Hobby plan: no rolling releases, a rollback by one deployment only",
@@ -55,6 +55,7 @@ class Vercel(Part):
         "build-fails": "the next build ends in an error",
         "build-slow": "the next build takes an hour",
         "rollback-fails": "the next rollback ends as failed, and nothing has moved",
+        "promote-fails": "the next promote ends as failed, and nothing has moved",
         "rollback-slow": "the next rollback takes seven minutes",
     }
 

@@ -131,10 +131,10 @@ class Moving(Desk):
         """Go on with the job under way."""
         job = self._projects.doc["job"]
         if status == "in-progress":
-            takes = TAKES_LONG if self._habit("rollback-slow", job) else TAKES
+            takes = TAKES_LONG if self._habit("slow", job) else TAKES
             self._status(status)
             self.part.later("job", after=takes, status="done")
-        elif self._habit("rollback-fails", job):
+        elif self._habit("fails", job):
             self._status("failed")
         elif job["to"] == self._projects.doc["production"] and not self._ends_something(job):
             self._status("skipped")
@@ -163,10 +163,10 @@ class Moving(Desk):
     def _status(self, status: str) -> None:
         self._projects.change(job={**self._projects.doc["job"], "status": status})
 
-    def _habit(self, name: str, job: Doc) -> bool:
-        """Return whether a scenario says that the next rollback goes so; it is used up when it ends."""
-        habits = self.table("habits")
-        if job["type"] != "rollback" or name not in habits:
+    def _habit(self, how: str, job: Doc) -> bool:
+        """Return whether a scenario says that the next job of its kind goes so; it is over with it."""
+        habits, name = self.table("habits"), f"{job['type']}-{how}"
+        if name not in habits:
             return False
         habits.drop(name)
         return True

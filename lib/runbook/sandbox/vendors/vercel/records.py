@@ -21,6 +21,8 @@ from runbook.sandbox.world.part import HEX, Answer, Call, Route
 from runbook.sandbox.world.state import Doc
 
 SIDE: Final = "vercel"
+CONSOLE: Final = "/vercel-console/domains"
+AT_ONCE: Final = 7  # records of a zone file in one millisecond
 TYPES: Final = ("A", "AAAA", "ALIAS", "CAA", "CNAME", "HTTPS", "MX", "SRV", "TXT", "NS")
 TTL_LEAST, TTL_MOST = 60, 2147483647
 CREATES: Final = Limit("dns record creations", 100, timedelta(hours=1), tells=False)
@@ -44,6 +46,7 @@ class Records(Desk):
         yield Route("GET", listed, "read_records", self.listing)
         yield Route("POST", f"{MOUNT}/v2/domains/{{domain}}/records", "create_record", self.create)
         yield Route("PATCH", f"{MOUNT}/v1/domains/records/{{record}}", "update_record", self.update)
+        yield Route("POST", f"{CONSOLE}/{{domain}}/zone-file", "upload_zone_file", self.upload, open=True)
         yield Route(
             "DELETE", f"{MOUNT}/v2/domains/{{domain}}/records/{{record}}", "delete_record", self.delete
         )
@@ -53,17 +56,53 @@ class Records(Desk):
         self._zone(domain, anew=True)
         born, imported = ms(self.now - timedelta(days=400)), ms(self.now - timedelta(days=90))
         for name, kind, value in SYSTEM:
-            doc = record(domain, name, kind, value, DEFAULT_TTL_S, None, created=born)
-            self._put({**doc, "system": True, "creator": "system", "comment": SYSTEM_COMMENT})
-        rows = [record(domain, *row, created=imported) for row in OWN]
-        self.bring(domain, rows)
+            doc = record(domain, name, kind, value, DEFAULT_TTL_S, None)
+            born_so = {"created": born, "updated": born, "comment": SYSTEM_COMMENT}
+            self._put({**doc, **born_so, "system": True, "creator": "system"})
+        self.bring(domain, [record(domain, *row) for row in OWN], at=imported)
 
-    def bring(self, domain: str, rows: Sequence[Doc]) -> None:
-        """Add records as an uploaded zone file does: at once, without a limit. ValueError adds none."""
-        docs = [{**row, "creator": USER} for row in rows]
-        publish(self._zone(domain), domain, self._names(domain, docs), [*self.of(domain), *docs])
+    def bring(
+        self, domain: str, rows: Sequence[Doc], *, at: int | None = None, instead: bool = False
+    ) -> None:
+        """Add records as an uploaded zone file does: without a limit, several in one millisecond.
+
+        `instead` of the own ones that are there. ValueError adds none and drops none.
+        """
+        first = self._moment(domain) if at is None else at
+        docs = [
+            {**row, "creator": USER, "created": (moment := first + number // AT_ONCE), "updated": moment}
+            for number, row in enumerate(rows)
+        ]
+        dropped = {key for key, doc in self.table("records").items() if self._goes(doc, domain) and instead}
+        left = [doc for key, doc in self.table("records").items() if key not in dropped]
+        kept = [doc for doc in left if doc["domain"] == domain]
+        publish(self._zone(domain), domain, self._names(domain, docs), [*kept, *docs])
+        for key in dropped:
+            self.table("records").drop(key)
         for doc in docs:
             self._put(doc)
+
+    @staticmethod
+    def _goes(doc: Doc, domain: str) -> bool:
+        return bool(doc["domain"] == domain and not doc["system"])
+
+    def upload(self, call: Call) -> Answer:
+        """Do what the dashboard does with a zone file: `records` as a listing has them, all or none of them.
+
+        `instead`: own records that are there go first. It is no part of Vercel's API.
+        """
+        domain, body = call.args["domain"], call.json()
+        if domain not in self.table("domains"):
+            return missing("Domain")
+        asked = body.get("records") if isinstance(body, dict) else None
+        if not isinstance(asked, list):
+            return no(400, "bad_request", "Invalid request: `records` should be array.")
+        try:
+            rows = [_uploaded(domain, one) for one in asked]
+            self.bring(domain, rows, instead=bool(body.get("instead")))
+        except ValueError as error:
+            return _refused(error)
+        return Answer(200, {"records": len(rows)})
 
     def of(self, domain: str) -> list[Doc]:
         return [doc for doc in self.table("records").values() if doc["domain"] == domain]
@@ -79,9 +118,9 @@ class Records(Desk):
         domain = call.args["domain"]
         if domain not in self.table("domains"):
             return missing("Domain")
-        found = [{"id": k, **doc} for k, doc in self.table("records").items() if doc["domain"] == domain]
-        chosen, pagination = page(call, found, lambda doc: int(doc["created"]))
-        return Answer(200, {"records": [_listed(doc) for doc in chosen], "pagination": pagination})
+        found = [item for item in self.table("records").items() if item[1]["domain"] == domain]
+        chosen, pagination = page(call, found, lambda item: int(item[1]["created"]))
+        return Answer(200, {"records": [_listed(*item) for item in chosen], "pagination": pagination})
 
     def create(self, call: Call) -> Answer:
         return CREATES.take(self.table("limits"), self.now, lambda: self._create(call))
@@ -131,15 +170,14 @@ class Records(Desk):
         asked = _asked(body, lambda kind: _COMMON | _OF_TYPE.get(kind, {"value"}))
         value, priority = _value(asked)
         ttl_s = _ttl(asked.get("ttl", DEFAULT_TTL_S))
-        created = self._moment(domain)
-        doc = record(
-            domain, str(asked.get("name", "")), asked["type"], value, ttl_s, priority, created=created
-        )
+        doc = record(domain, str(asked.get("name", "")), asked["type"], value, ttl_s, priority)
         _check(doc)
         same = ("name", "type", "value", "priority")
         if any(not r["system"] and all(r[key] == doc[key] for key in same) for r in self.of(domain)):
             raise Wrong("record_already_exists: A record with that name, type and value already exists.")
-        return {**doc, "creator": USER, "comment": asked.get("comment", "")}
+        moment = self._moment(domain)
+        told = {"creator": USER, "comment": asked.get("comment", "")}
+        return {**doc, **told, "created": moment, "updated": moment}
 
     def _moment(self, domain: str) -> int:
         """Return a creation time later than every other: two calls never share a millisecond."""
@@ -154,8 +192,9 @@ class Records(Desk):
         old = self.table("records")[key]
         new = {**old, **fields, "updated": ms(self.now)}
         domain = old["domain"]
-        others = [doc for k, doc in self.table("records").items() if doc["domain"] == domain and k != key]
-        publish(self._zone(domain), domain, {old["name"], new["name"]}, [*others, new])
+        names = {old["name"], new["name"]}
+        others = [doc for doc in self.of(domain) if doc["name"] in names and doc is not old]
+        publish(self._zone(domain), domain, names, [*others, new])
         return self.table("records").put(key, new)
 
     def _publish(self, domain: str, name: str, docs: Iterable[Doc]) -> None:
@@ -173,6 +212,17 @@ class Records(Desk):
             hosted = None
         zone: Zone = internet.host(SIDE, domain) if hosted is None else hosted.zone
         return zone
+
+
+def _uploaded(domain: str, one: Any) -> Doc:
+    """Return a record of a zone file as the emulator keeps it."""
+    try:
+        priority = one.get("mxPriority", one.get("priority"))
+        doc = record(domain, one["name"], one["type"], one["value"], _ttl(one["ttl"]), priority)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise Wrong(f"a record lacks {error}.") from error
+    _check(doc)
+    return doc
 
 
 def _refused(error: ValueError) -> Answer:
@@ -245,11 +295,11 @@ def _changes(doc: Doc, body: Any) -> Doc:
     return fields
 
 
-def _listed(doc: Doc) -> Doc:
+def _listed(key: str, doc: Doc) -> Doc:
     """Return a record as a listing shows it."""
     item = {
-        "id": doc["id"],
-        "slug": doc["id"].removeprefix("rec_"),
+        "id": key,
+        "slug": key.removeprefix("rec_"),
         "name": doc["name"],
         "type": doc["type"],
         "value": doc["value"],

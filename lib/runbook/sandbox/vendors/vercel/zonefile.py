@@ -1,6 +1,6 @@
 """OmniHub's zone as it stands at Vercel in a new world: what the system made, and what a zone file brought.
 
-All records of a zone file are created in the same millisecond, and so are those of the system.
+Several records of a zone file are created in the same millisecond, and so are those of the system.
 """
 
 from __future__ import annotations
@@ -48,10 +48,8 @@ OWN: Final[tuple[tuple[str, str, str, int, int | None], ...]] = (
 )
 
 
-def record(
-    domain: str, name: str, kind: str, value: str, ttl_s: int, priority: int | None, *, created: int | None
-) -> dict[str, Any]:
-    """Return a record as the emulator keeps it; `created` in milliseconds since 1970."""
+def record(domain: str, name: str, kind: str, value: str, ttl_s: int, priority: int | None) -> dict[str, Any]:
+    """Return a record as the emulator keeps it, but for who made it, and when."""
     return {
         "domain": domain,
         "name": name,
@@ -61,7 +59,7 @@ def record(
         "priority": priority,
         "system": False,
         "creator": "",
-        "created": created,
-        "updated": created,
+        "created": 0,
+        "updated": 0,
         "comment": "",
     }
