@@ -1,11 +1,16 @@
 """Zones of every shape at Vercel: what our client reads there is what its nameservers answer."""
 
+from datetime import timedelta
+
+import pytest
 import requests
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from runbook.errors import VendorUnavailable
 from runbook.providers import vercel
 from runbook.providers.dns import differences, record_set
+from runbook.sandbox.vendors.vercel.desk import TEAM
 from runbook.sandbox.vendors.vercel.domains import DOMAIN
 from runbook.sandbox.vendors.vercel.zonefile import SYSTEM
 from tests.contract.conftest import make_step
@@ -126,3 +131,49 @@ def test_five_thousand_records_are_read_whole(process):
     upload(world, rows)
     records = vercel.read_records(make_step(world, timeout_s=30), domain=DOMAIN)
     assert len({one.name for one in records if not one.system}) == 5000
+
+
+def hosts(count, *, ttl_s=600):
+    return [{"name": f"h{n}", "type": "A", "value": "203.0.113.9", "ttl": ttl_s} for n in range(count)]
+
+
+def test_the_fifty_first_change_waits_for_the_minute(process):
+    """The limit of the headers is waited for on the run's clock; all TTLs are set in the end."""
+    world = process.remote
+    world.reset()
+    upload(world, hosts(120))
+    step = make_step(world, timeout_s=30)
+    began = step.clock.now()
+    found = vercel.apply_ttls(
+        step, domain=DOMAIN, ttls_s=vercel.above(vercel.read_records(step, domain=DOMAIN), 60)
+    )
+    assert (len(found.ttls_s), set(found.before_s.values())) == (120, {600})
+    assert step.clock.now() - began == timedelta(minutes=2)
+
+
+def test_a_limit_longer_than_patience_is_told_with_its_end(process):
+    """The hundred and first creation of an hour is not waited for; its 429 has only a reset time."""
+    world = process.remote
+    world.reset()
+    upload(world, [])
+    step = make_step(world, timeout_s=30)
+    for number in range(100):
+        create(world, f"h{number}")
+    ends = step.clock.now() + timedelta(hours=1)
+    with pytest.raises(VendorUnavailable, match=f"resume not before {ends:%Y-%m-%dT%H:%M}"):
+        vercel.apply_record(step, domain=DOMAIN, name="more", kind="A", value="203.0.113.9")
+    assert step.clock.now() < ends
+    world.advance(timedelta(hours=1))
+    assert vercel.apply_record(step, domain=DOMAIN, name="more", kind="A", value="203.0.113.9").ttl_s == 60
+
+
+def create(world, name):
+    token = world.secrets()["vercel"]["token"]
+    reply = requests.post(
+        f"{world.url}/vercel/v2/domains/{DOMAIN}/records",
+        params={"teamId": TEAM},
+        headers={"Authorization": f"Bearer {token}"},
+        json={"name": name, "type": "A", "value": "203.0.113.9"},
+        timeout=5,
+    )
+    assert reply.ok, reply.text
