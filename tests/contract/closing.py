@@ -22,6 +22,23 @@ def resolved(document, node):
     return node
 
 
+def allow_required(node):
+    """Let what an object requires be one of its fields: Vercel requires names that it then does not admit."""
+    if isinstance(node, list):
+        for item in node:
+            allow_required(item)
+    elif isinstance(node, dict):
+        fields, required = node.get("properties"), node.get("required")
+        if (
+            isinstance(fields, dict)
+            and isinstance(required, list)
+            and not node.get("additionalProperties", True)
+        ):
+            fields.update({name: {} for name in required if name not in fields})
+        for item in node.values():
+            allow_required(item)
+
+
 class Closing:
     """Turns OpenAPI 3.0 schemas into closed JSON Schemas of 2020-12, for one side of the wire."""
 

@@ -11,7 +11,7 @@ from openapi_core.templating.paths.exceptions import PathError
 from openapi_core.templating.paths.finders import APICallPathFinder
 from werkzeug.datastructures import Headers, ImmutableMultiDict
 
-from tests.contract.closing import DIALECT, Closing, resolved
+from tests.contract.closing import DIALECT, Closing, allow_required, resolved
 from tests.contract.xml_data import xml_data
 
 HOST = "http://world"
@@ -29,7 +29,8 @@ class Description:
             item.pop("servers", None)
             for method in METHODS:
                 item.get(method, {}).pop("servers", None)
-        self._validators = {}
+        allow_required(self._document)
+        self._validators, self._known = {}, {}
 
     @cached_property
     def _openapi(self):
@@ -53,6 +54,11 @@ class Description:
 
     def operation(self, method, path):
         """Return the (METHOD, template) that a call belongs to, or None."""
+        if (method, path) not in self._known:
+            self._known[method, path] = self._find(method, path)
+        return self._known[method, path]
+
+    def _find(self, method, path):
         try:
             found = self._finder.find(method.lower(), HOST + path)
         except PathError:

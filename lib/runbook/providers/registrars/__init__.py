@@ -1,7 +1,9 @@
 """Registrars: who is told which nameservers a domain has. One interface, one file for each of them.
 
     interface.py   what a registrar can do, and the values it is spoken of in
-    namecheap.py   godaddy.py   manual.py (no API: a person is told exactly what to do)
+    namecheap.py   godaddy.py   vercel.py (over Vercel's client)
+    manual.py      no API: a person is told exactly what to do
+    book.py        a yes is believed once the registrar shows it
     choosing.py    the one that environment.yaml names; the functions that runbooks hand to verbs
 
     before = read_nameservers(step, zone="omnihub.dev")

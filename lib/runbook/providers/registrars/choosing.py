@@ -21,6 +21,7 @@ from runbook.providers.registrars.interface import (
 )
 from runbook.providers.registrars.manual import Manual
 from runbook.providers.registrars.namecheap import Namecheap
+from runbook.providers.registrars.vercel import Vercel
 from runbook.step import Step
 
 _LOOK_AT_MOST_EVERY_S: Final = 300.0
@@ -34,6 +35,8 @@ def registrar_of(step: Step, zone: str) -> Registrar:
             return Namecheap()
         case "godaddy":
             return GoDaddy()
+        case "vercel":
+            return Vercel()
         case _:
             return Manual(domain.registered_at or "", network_of(step))
 

@@ -185,6 +185,7 @@ class Zones:
     def _made(self, name: str) -> Doc:
         for old in [doc for doc in self._table().values() if doc["name"] == name]:
             self._purge(old)
+        self.internet.drop(SIDE, name)  # what somebody put there by hand
         self.internet.host(SIDE, name)
         delegation = self.internet.delegation(name)
         now = seconds_text(self._part.now)
