@@ -10,7 +10,7 @@ JOBS ?= 2
 export UV_SYSTEM_CERTS := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup drill test test-unit test-notebooks lab lint check bench lock clean
+.PHONY: help setup drill test test-unit test-notebooks exhaustive lab lint check bench lock clean
 
 help: ## show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,8 +21,11 @@ drill: $(READY) ## rehearse the collection in the sandbox, write outputs/ and it
 test: test-unit test-notebooks ## every test
 
 test-unit: $(READY)
-	$(BIN)/pytest -n $(JOBS) --dist loadfile -m "not chaos" --cov --cov-report=
+	$(BIN)/pytest -n $(JOBS) --dist loadfile -m "not chaos and not exhaustive" --cov --cov-report=
 	$(BIN)/pytest -m chaos --cov --cov-append --cov-report=term:skip-covered
+
+exhaustive: $(READY) ## what make test runs a sample of: every fault on every call of every vendor's case
+	$(BIN)/pytest -n $(JOBS) -m exhaustive
 
 test-notebooks: $(READY)
 	$(BIN)/pytest --nbval-lax --nbval-cell-timeout=300 -p no:cacheprovider --disable-warnings notebooks
