@@ -1,14 +1,16 @@
-"""Stands guard over a scratch folder: when its owner has ended, ends what runs in it and removes it.
+"""Makes a scratch folder and guards it: when its owner has ended, ends what runs in it and removes it.
 
 Started by scratch.py as `python -I -S keeper.py …` in a session of its own, with nothing but the
-standard library. It holds the read end of a pipe whose write end only the owner has, so it hears of
-the owner's death however it came, kill -9 included. What it destroyed goes on record in a receipt.
+standard library. It makes the folder itself, so that there is none that nobody guards. It holds the read
+end of a pipe whose write end only the owner has, so it hears of the owner's death however it came, kill -9
+included. What it destroyed goes on record in a receipt.
 
 It reads the time of day and /proc itself: there is no one left to ask when it does its work.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import select
@@ -276,15 +278,39 @@ def _watch(pipe: int, owner: int, children: list[Child]) -> str:
             children.append(Child(int(pid), began))
 
 
+def make_folder(root: Path, prefix: str, *, receipt: str, opened_at: str) -> Path:
+    """Make a private folder that is locked, by us who live as long as it does, before it has its name."""
+    name = os.urandom(6).hex()
+    unborn = root / f".{prefix}new-{name}"
+    unborn.mkdir(mode=0o700)
+    lock = os.open(unborn, os.O_RDONLY | os.O_DIRECTORY)
+    fcntl.flock(lock, fcntl.LOCK_SH)
+    note = {"opened_at": opened_at, "receipt": None if receipt == "-" else receipt}
+    (unborn / NOTE).write_text(json.dumps(note))
+    folder = root / f"{prefix}{name}"
+    unborn.rename(folder)
+    return folder
+
+
 def main(arguments: list[str]) -> None:
-    """Guard one folder; arguments: folder, receipt or "-", pipe, owner's pid, time of opening."""
-    folder, receipt, pipe, owner, opened_at = arguments
+    """Guard one folder; arguments: where, its prefix, receipt or "-", pipe, owner's pid, time of opening.
+
+    The first line on stdout is the folder, or "!" and why there is none; the last what was destroyed.
+    """
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(number, signal.SIG_IGN)
+    root, prefix, receipt, pipe, owner, opened_at = arguments
+    try:
+        folder = make_folder(Path(root), prefix, receipt=receipt, opened_at=opened_at)
+    except OSError as error:
+        os.write(1, os.fsencode(f"!{error}\n"))
+        return
+    with suppress(OSError):  # an owner that is dead already: what was made goes at once
+        os.write(1, os.fsencode(f"{folder}\n"))
     children: list[Child] = []
     reason = _watch(int(pipe), int(owner), children)
     spare = {int(owner)} if reason == "closed" else set()
-    record = destroy(Path(folder), reason=reason, spare=spare, children=children, opened_at=opened_at)
+    record = destroy(folder, reason=reason, spare=spare, children=children, opened_at=opened_at)
     if receipt != "-":
         write_receipt(record, Path(receipt))
     with suppress(OSError):  # nobody listens any more

@@ -18,7 +18,7 @@ import tempfile
 import threading
 import weakref
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -66,17 +66,13 @@ class Destruction(Value):
 class Scratch:
     """An open scratch folder; use it as a context manager or call `close()`."""
 
-    def __init__(self, folder: Path, lock: int, receipt: Path | None, opened_at: str) -> None:
-        self.folder, self._receipt, self._opened_at = folder, receipt, opened_at
+    def __init__(self, guard: Guard, lock: int, receipt: Path | None, opened_at: str) -> None:
+        self.folder, self._receipt, self._opened_at = guard.folder, receipt, opened_at
+        self._keeper, self._pipe = guard.keeper, guard.pipe
         self._owner, self._lock = os.getpid(), lock
         self._gone: Destruction | None = None
         self._children: list[keeper.Child] = []
         self._closing = threading.RLock()
-        read, self._pipe = os.pipe()
-        try:
-            self._keeper = _start_keeper(folder, receipt, read, lock, opened_at)
-        finally:
-            os.close(read)
         _open.add(self)
         atexit.register(self.close)
 
@@ -150,19 +146,18 @@ def open_scratch(*, receipt: Path | None = None, root: Path | None = None) -> Sc
     """
     sweep()
     opened_at = utc_text(WallClock().now())
+    where = Path(root or tempfile.gettempdir()).resolve()
+    read, pipe = os.pipe()
     try:
-        unborn = Path(tempfile.mkdtemp(prefix=UNBORN, dir=root)).resolve()
-    except OSError as error:
-        raise StepFailed(
-            f"no scratch folder could be made in {root or tempfile.gettempdir()}: {error}"
-        ) from error
-    lock = os.open(unborn, os.O_RDONLY | os.O_DIRECTORY)
-    fcntl.flock(lock, fcntl.LOCK_EX)
-    note = {"opened_at": opened_at, "receipt": str(receipt.resolve()) if receipt else None}
-    (unborn / keeper.NOTE).write_text(json.dumps(note))
-    folder = unborn.with_name(PREFIX + unborn.name.removeprefix(UNBORN))
-    unborn.rename(folder)
-    return Scratch(folder, lock, receipt.resolve() if receipt else None, opened_at)
+        guard = _start_keeper(where, receipt, read, pipe, opened_at)
+        lock = os.open(guard.folder, os.O_RDONLY | os.O_DIRECTORY)
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        return Scratch(guard, lock, receipt.resolve() if receipt else None, opened_at)
+    except BaseException:  # an interrupt at any point: the keeper hears it and leaves nothing
+        os.close(pipe)
+        raise
+    finally:
+        os.close(read)
 
 
 def sweep() -> tuple[Destruction, ...]:
@@ -235,18 +230,32 @@ def _read_note(folder: Path) -> tuple[str, Path | None]:
     return changed.isoformat(), None
 
 
-def _start_keeper(
-    folder: Path, receipt: Path | None, pipe: int, lock: int, opened_at: str
-) -> subprocess.Popen[bytes]:
+@dataclass(frozen=True)
+class Guard:
+    """A folder and the process that keeps it, as long as `pipe` is open."""
+
+    folder: Path
+    keeper: subprocess.Popen[bytes]
+    pipe: int
+
+
+def _start_keeper(where: Path, receipt: Path | None, read: int, pipe: int, opened_at: str) -> Guard:
     """Start the keeper in a session of its own: Ctrl-C and the end of a terminal are not meant for it."""
-    command = [sys.executable, "-I", "-S", keeper.__file__, str(folder), str(receipt or "-")]
-    return subprocess.Popen(
-        [*command, str(pipe), str(os.getpid()), opened_at],
+    command = [sys.executable, "-I", "-S", keeper.__file__]
+    written_to = str(receipt.resolve()) if receipt else "-"
+    keeper_process = subprocess.Popen(
+        [*command, str(where), PREFIX, written_to, str(read), str(os.getpid()), opened_at],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        pass_fds=(pipe, lock),
+        pass_fds=(read,),
         start_new_session=True,
         cwd="/",
         env={},
     )
+    said = keeper_process.stdout.readline() if keeper_process.stdout else b""
+    if not said.startswith(b"/"):
+        keeper_process.communicate()
+        why = os.fsdecode(said).strip("!\n") or "its keeper did not start"
+        raise StepFailed(f"no scratch folder could be made in {where}: {why}")
+    return Guard(Path(os.fsdecode(said.rstrip(b"\n"))), keeper_process, pipe)

@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -139,6 +140,39 @@ def test_shared_memory_not_yet_written_down_or_mapped_is_removed_too():
     assert not Path(file).exists()
     ids = [line.split()[1] for line in Path("/proc/sysvipc/shm").read_text().splitlines()[1:]]
     assert segment not in ids
+
+
+OPENER = """
+import sys
+from runbook.scratch import open_scratch
+print("ready", flush=True)
+while True:
+    open_scratch()
+"""
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_an_owner_that_dies_while_it_opens_leaves_nothing(tmp_path, number):
+    """Between making a folder and having it guarded there is no moment: the guard makes it."""
+    for turn in range(25):
+        opener = subprocess.Popen(
+            [sys.executable, "-c", OPENER],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env={**os.environ, "TMPDIR": str(tmp_path)},
+        )
+        opener.stdout.readline()
+        until = time.monotonic() + turn * 0.004
+        while time.monotonic() < until:
+            os.sched_yield()
+        opener.send_signal(number)
+        opener.communicate(timeout=PATIENCE_S)
+    until = time.monotonic() + PATIENCE_S
+    while list(tmp_path.glob("*runbook-*")) and time.monotonic() < until:
+        os.sched_yield()
+    assert list(tmp_path.glob("*runbook-*")) == []
 
 
 @pytest.mark.chaos

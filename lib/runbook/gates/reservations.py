@@ -58,6 +58,8 @@ class Reservations:
     def give_back(self, run_id: str, *, keep: Iterable[str] = (), kept_for: str = "") -> None:
         """Free what a run holds, but for what it keeps for the next run of a runbook."""
         kept = set(keep)
+        if not self._home().is_dir():
+            return
         with self._alone():
             for held in self.held():
                 if held.run_id != run_id:
