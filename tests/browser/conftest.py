@@ -47,9 +47,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(NOT_TESTED, red=True)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """One browser for all tests; each opens a context of its own."""
+    """One browser for a file's tests; each opens a context of its own.
+
+    playwright keeps an event loop running in this thread, which no other test may find.
+    """
     program = find_browser()
     if program is None:
         if os.environ.get("RUNBOOK_REQUIRE_BROWSER"):

@@ -160,7 +160,7 @@ def test_what_a_dead_run_holds_is_released_with_a_reason(office):
     sign(office, "r2")
     code, said = runbook(office, "resume", "r2")
     assert code == 3, said
-    assert 'runbook release "world.txt" --reason' in said
+    assert "runbook release world.txt --reason" in said
     code, said = runbook(office, "release", "world.txt", "--reason", "r1's host burned down")
     assert code == 0, said
     assert runbook(office, "resume", "r2")[0] == 0

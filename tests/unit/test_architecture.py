@@ -27,6 +27,7 @@ FLOORS = [
     ["account", "showing"],
     ["recording"],
     ["stepping"],
+    ["undoing"],
     ["effects"],
     ["waiting"],
     ["run"],

@@ -1,4 +1,4 @@
-"""The command that rehearses: drill."""
+"""The commands that rehearse: drill, and the sandbox's own."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from runbook import campaign, terminal
+from runbook import campaign, commands_sandbox, terminal
 from runbook.cli.app import AsJson, app, out, prepared, print_json, root, watching
 from runbook.errors import RunbookError
 from runbook.opening import Beginning, run_folder
 from runbook.parameters import load_parameters
 from runbook.plan import Scenario, load_scenarios
 
+app.add_typer(commands_sandbox.app, name="sandbox")
 DRILL_TIMEOUT_S = 900.0  # a cell of a drill that takes longer hangs
 
 
