@@ -21,8 +21,8 @@ drill: $(READY) ## rehearse the collection in the sandbox, write outputs/ and it
 test: test-unit test-notebooks ## every test
 
 test-unit: $(READY)
-	$(BIN)/pytest -n $(JOBS) --dist loadfile -m "not chaos and not exhaustive" --cov --cov-report=
-	$(BIN)/pytest -m chaos --cov --cov-append --cov-report=term:skip-covered
+	$(BIN)/pytest -n $(JOBS) --dist loadfile -m "not chaos and not exhaustive" $(COVERED)
+	$(BIN)/pytest -m chaos $(COVERED_TOO)
 
 exhaustive: $(READY) ## what make test runs a sample of: every fault on every call of every vendor's case
 	$(BIN)/pytest -n $(JOBS) -m exhaustive
@@ -39,7 +39,9 @@ lint: $(READY) ## style, types, notebooks without outputs
 	$(BIN)/mypy
 	find notebooks -name '*.ipynb' -print0 | xargs -0 $(BIN)/nbstripout --verify --keep-id --extra-keys 'metadata.papermill cell.metadata.papermill cell.metadata.execution'
 
-check: lint test ## what CI runs: lint, types, tests, notebooks clean
+check: COVERED := --cov --cov-report=
+check: COVERED_TOO := --cov --cov-append --cov-report=term:skip-covered
+check: lint test ## what CI runs: lint, types, tests with branch coverage, notebooks clean
 
 bench: $(READY) ## the benchmarks, each against its peer in the same run
 	$(BIN)/python bench/run.py

@@ -18,6 +18,7 @@ from tests.project import make_project
 from tests.unit.test_verbs import START
 
 pytestmark = pytest.mark.chaos
+RUNS = 16
 
 VARIANTS = {
     "held": ("inline_wait_s: 100000", "proceed", 0),
@@ -109,7 +110,7 @@ def test_killed_again_and_again_it_still_ends_as_if_undisturbed(field, undisturb
     """Up to four kills on the way, at random instants, also while a torn line is being mended."""
     writes, effects, expected = undisturbed
     kills = 0
-    for seed in range(40):
+    for seed in range(RUNS):
         chance = random.Random(seed)
         field.fresh()
         for _ in range(4):
@@ -122,4 +123,4 @@ def test_killed_again_and_again_it_still_ends_as_if_undisturbed(field, undisturb
         assert field.go() == field.code, seed
         assert field.proof() == expected, seed
     with capsys.disabled():
-        print(f"\n  {kills} kills in 40 runs, each resumed to its end")
+        print(f"\n  {kills} kills in {RUNS} runs, each resumed to its end")

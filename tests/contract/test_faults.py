@@ -18,7 +18,7 @@ VARIANTS = [(name, OPTIONS.get(name, {})) for name in FAULTS] + [
 ]
 
 
-SAMPLED = 6  # one in so many is run by `make test`; all of them by `make exhaustive`
+SAMPLED = 12  # one in so many is run by `make test`; all of them by `make exhaustive`
 
 
 def trials():
