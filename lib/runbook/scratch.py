@@ -192,8 +192,8 @@ def _sweep_one(folder: Path) -> keeper.Record | None:
         if found.st_uid not in _ours():
             return None
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # BlockingIOError: someone lives there
-        if folder.stat().st_ino != found.st_ino:
-            return None
+        if folder.stat().st_ino != found.st_ino or not (folder / keeper.NOTE).is_file():
+            return None  # another's folder of a like name: ours have their note before they have their name
         opened_at, receipt = _read_note(folder)
         record = keeper.destroy(
             folder,

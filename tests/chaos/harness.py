@@ -21,6 +21,7 @@ from tests import verbs
 
 MOMENTS = ("before", "middle", "after")
 KILLED = -signal.SIGKILL
+PATIENCE_S = 300  # what lasts longer hangs, and is ended by its alarm
 SETTLED = 100  # how often a run may park before something is wrong
 
 
@@ -38,6 +39,12 @@ def cells_of(notebook: Path) -> list[str]:
     return ["".join(cell["source"]) for cell in found if cell["cell_type"] == "code"]
 
 
+def become_a_child() -> None:
+    """Begin a forked process: untraced (an interrupt would leave a tracer's lock taken), and not for ever."""
+    sys.settrace(None)
+    signal.alarm(PATIENCE_S)
+
+
 def in_a_process(work, *, death: Death | None = None) -> int:
     """Do `work` in a forked process that may be killed; return its exit code, negative: the signal."""
     sys.stdout.flush()
@@ -46,6 +53,7 @@ def in_a_process(work, *, death: Death | None = None) -> int:
     if child == 0:
         code = 70
         try:
+            become_a_child()
             arm(death)
             code = work()
         except BaseException:  # noqa: BLE001  # whatever it is, the parent is told

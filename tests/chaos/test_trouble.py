@@ -15,7 +15,7 @@ from runbook.clock import FileClock
 from runbook.errors import JournalError
 from runbook.journal import FileJournal, read_journal
 from tests import verbs
-from tests.chaos.harness import execute, in_a_process, summary_of
+from tests.chaos.harness import become_a_child, execute, in_a_process, summary_of
 from tests.chaos.quick import quick_folder
 from tests.chaos.test_every_write import Field
 from tests.notebooks import statuses
@@ -113,6 +113,7 @@ def test_two_resumes_at_once_do_the_work_once(field, expected):
     for _ in range(6):
         child = os.fork()
         if child == 0:
+            become_a_child()
             os.close(write)
             os.read(read, 1)  # all wait for the same instant
             os._exit(field_go(field))
@@ -146,6 +147,7 @@ def test_a_signal_at_any_time_leaves_a_consistent_journal(field, expected, numbe
         signal.pthread_sigmask(signal.SIG_BLOCK, {number})  # until the child is ready to be interrupted
         child = os.fork()
         if child == 0:
+            become_a_child()
             signal.signal(number, signal.default_int_handler)
             os._exit(field_go(field, unblock=number))
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})

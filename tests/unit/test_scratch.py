@@ -239,6 +239,14 @@ def test_what_owner_and_keeper_left_is_swept_by_the_next(own, tmp_path):
     assert json.loads(receipt.read_text())["reason"] == "swept: owner and keeper were dead"
 
 
+def test_a_folder_of_a_like_name_that_is_not_ours_is_not_swept(tmp_path):
+    """Somebody's own folder may be called so too; ours hold a note from their first moment."""
+    (tmp_path / "runbook-notes").mkdir()
+    (tmp_path / "runbook-notes" / "mine.txt").write_text("keep me")
+    assert sweep() == ()
+    assert (tmp_path / "runbook-notes" / "mine.txt").read_text() == "keep me"
+
+
 def test_a_folder_in_use_is_not_swept(own):
     """Sweeping leaves the folders of living owners alone, our own too."""
     owner = own()

@@ -52,7 +52,7 @@ class OpenKey:
     def sign(self, content: bytes, *, namespace: str) -> bytes:
         """Return the signature of `content` as ssh-keygen writes it; StepFailed when it gives none."""
         prompts = self.may_prompt and surroundings.has_terminal()
-        with tempfile.TemporaryDirectory(prefix="runbook-sign-") as folder:
+        with tempfile.TemporaryDirectory(prefix="rb-sign-") as folder:
             paper = Path(folder) / "content"
             paper.write_bytes(content)
             done = keygen(
@@ -137,7 +137,7 @@ class ThrowAwayKey:
 
 @contextmanager
 def _private_folder() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="runbook-key-") as folder:  # made 0700
+    with tempfile.TemporaryDirectory(prefix="rb-key-") as folder:  # made 0700
         yield Path(folder)
 
 

@@ -68,7 +68,7 @@ class Signers:
             raise SignatureRefused("namespace", f"it was made for {said.namespace!r}, not for {namespace!r}")
         listed = self.principals_of(said.public_key)
         asked = [name for name in listed if name == principal] if principal else listed
-        with tempfile.TemporaryDirectory(prefix="runbook-check-") as folder:
+        with tempfile.TemporaryDirectory(prefix="rb-check-") as folder:
             paper = Path(folder) / "signature"
             paper.write_bytes(armor)
             question = _Question(self, content, paper, namespace, at)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import weakref
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,8 @@ class State:
         self.touched: dict[tuple[str, str, str], None] = {}
         self._docs: dict[tuple[str, str], dict[str, Doc]] = {}
         self._file = None if path is None else _opened(path)
+        if self._file is not None:
+            weakref.finalize(self, self._file.close)  # a world that is dropped lets go of its file
         if self._file is not None:
             self._docs = _read(self._file)
 
