@@ -138,9 +138,13 @@ class State:
 def _opened(path: Path) -> sqlite3.Connection:
     try:
         file = sqlite3.connect(path, isolation_level=None)
-        file.execute("PRAGMA journal_mode = WAL")
-        file.execute("PRAGMA synchronous = OFF")
-        file.execute(_SCHEMA)
+        try:
+            file.execute("PRAGMA journal_mode = WAL")
+            file.execute("PRAGMA synchronous = OFF")
+            file.execute(_SCHEMA)
+        except sqlite3.Error:
+            file.close()
+            raise
     except sqlite3.Error as error:
         raise StepFailed(
             f"the sandbox's state in {path} cannot be used ({error}); remove its folder: runbook sandbox down"
