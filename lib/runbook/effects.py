@@ -130,7 +130,7 @@ class Effects(Undoing):
         self._place = self._place.as_now()
         request = self._asked_for(title, ask())
         context = self._context()
-        step.evidence(f"approval-{request.digest[:12]}.json", request.content())
+        step.evidence(request.file_name, request.content())
         if self._place.environment.gates.approvals == "rehearsed":
             approvals.rehearse(self._place.folder, request, context)
         standing = approvals.collect(self._place.folder, request, context)

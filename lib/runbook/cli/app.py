@@ -22,6 +22,7 @@ from runbook.journal import is_held, read_journal
 from runbook.masking import guard_streams
 from runbook.opening import JOURNAL, Beginning, Mode, beginning_of, clock_of, find_run, prepare, run_folder
 from runbook.plan import known_secrets, project_root
+from runbook.sealing import why_unsigned
 from runbook.summary import Summary
 
 HELP = """Runbooks as notebooks: durable, approved, rehearsable, provable.
@@ -127,6 +128,10 @@ def watching(*, quiet: bool) -> Iterator[Any]:
 def print_outcome(place: Path, summary: Summary) -> None:
     for line in terminal.outcome_lines(summary, folder=str(run_folder(place, summary.run_id))):
         out.print(line)
+    if why := why_unsigned(run_folder(place, summary.run_id)):
+        err.print(
+            f"  it is sealed unsigned: {escape(why)}. With the key at hand: runbook seal {summary.run_id}"
+        )
 
 
 def print_json(data: Any) -> None:

@@ -81,7 +81,6 @@ class State:
         self._file = None if path is None else _opened(path)
         if self._file is not None:
             weakref.finalize(self, self._file.close)  # a world that is dropped lets go of its file
-        if self._file is not None:
             self._docs = _read(self._file)
 
     def table(self, part: str, name: str) -> Table:
