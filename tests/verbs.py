@@ -12,12 +12,23 @@ from pathlib import Path
 from typing import ClassVar
 
 from runbook.changes.interface import Change
+from runbook.clock import utc_text
 from runbook.gates.watching import Look
 from runbook.step import Step
 from runbook.summary import Conclusion, Number
 from runbook.values import Check, Value
+from tests.project import make_project
 
 CALLS, STATE = "calls.jsonl", "state.json"
+
+
+def begin_project(tmp_path, monkeypatch, *, at):
+    """Make a project whose notebook has no steps yet, with a clock of its own, and go by both."""
+    folder = make_project(tmp_path / "project", cells=CELLS[:1], parameters=PARAMETERS, name="verbs")
+    (tmp_path / "clock").write_text(utc_text(at))
+    monkeypatch.setenv("RUNBOOK_ROOT", str(folder))
+    monkeypatch.setenv("RUNBOOK_CLOCK", str(tmp_path / "clock"))
+    return folder
 
 
 def world():

@@ -10,7 +10,6 @@ from runbook.errors import InputError, LeftInBetween, StepFailed
 from runbook.handover import handover
 from runbook.journal import read_journal
 from tests import verbs
-from tests.project import make_project
 
 START = datetime(2026, 1, 1, 1, 0, tzinfo=UTC)
 NOTEBOOK = "notebooks/drills/verbs.ipynb"
@@ -18,12 +17,7 @@ NOTEBOOK = "notebooks/drills/verbs.ipynb"
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    folder = make_project(
-        tmp_path / "project", cells=verbs.CELLS[:1], parameters=verbs.PARAMETERS, name="verbs"
-    )
-    (tmp_path / "clock").write_text(utc_text(START))
-    monkeypatch.setenv("RUNBOOK_ROOT", str(folder))
-    monkeypatch.setenv("RUNBOOK_CLOCK", str(tmp_path / "clock"))
+    folder = verbs.begin_project(tmp_path, monkeypatch, at=START)
     monkeypatch.setenv("RUNBOOK_WORLD", "shared")
     monkeypatch.setattr(opening, "_open_runs", {})
     return folder

@@ -5,13 +5,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from runbook import ending, opening
-from runbook.clock import FileClock, utc_text
+from runbook.clock import FileClock
 from runbook.errors import OutOfOrder, Parked, StepFailed
 from runbook.journal import FileJournal, read_journal
 from runbook.seals import SUMS, write_sums
 from tests import verbs
 from tests.notebooks import write_notebook
-from tests.project import make_project
 
 START = datetime(2026, 1, 1, 1, 0, tzinfo=UTC)
 UNTIL = START + timedelta(hours=5)
@@ -19,12 +18,7 @@ UNTIL = START + timedelta(hours=5)
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    folder = make_project(
-        tmp_path / "project", cells=verbs.CELLS[:1], parameters=verbs.PARAMETERS, name="verbs"
-    )
-    (tmp_path / "clock").write_text(utc_text(START))
-    monkeypatch.setenv("RUNBOOK_ROOT", str(folder))
-    monkeypatch.setenv("RUNBOOK_CLOCK", str(tmp_path / "clock"))
+    folder = verbs.begin_project(tmp_path, monkeypatch, at=START)
     monkeypatch.setattr(opening, "_open_runs", {})
     return folder
 

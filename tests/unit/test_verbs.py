@@ -7,7 +7,7 @@ import pytest
 
 from runbook import opening
 from runbook.changes.interface import Plan
-from runbook.clock import FileClock, utc_text
+from runbook.clock import FileClock
 from runbook.errors import (
     ApprovalRefused,
     Drifted,
@@ -31,12 +31,7 @@ START = datetime(2026, 1, 1, 1, 0, tzinfo=UTC)
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    folder = make_project(
-        tmp_path / "project", cells=verbs.CELLS[:1], parameters=verbs.PARAMETERS, name="verbs"
-    )
-    (tmp_path / "clock").write_text(utc_text(START))
-    monkeypatch.setenv("RUNBOOK_ROOT", str(folder))
-    monkeypatch.setenv("RUNBOOK_CLOCK", str(tmp_path / "clock"))
+    folder = verbs.begin_project(tmp_path, monkeypatch, at=START)
     monkeypatch.setattr(opening, "_open_runs", {})
     return folder
 
