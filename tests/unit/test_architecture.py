@@ -34,6 +34,7 @@ FLOORS = [
     ["waiting"],
     ["run"],
     ["opening"],
+    ["warm"],
     ["engine", "sealing"],
     ["driving", "campaign", "due", "approving"],
     ["drilling"],
