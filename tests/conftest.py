@@ -5,7 +5,7 @@ from functools import cache
 
 import pytest
 
-from runbook.warm.provisioner import cool_down
+from runbook.warm import cool_down
 from tests.contract.table import TABLES
 from tests.contract.wire import ABSENT, SPECS, Checker, Exchange
 

@@ -28,7 +28,7 @@ from papermill.parameterize import parameterize_notebook
 
 from runbook.files import write_atomically
 from runbook.showing import PROGRESS_TYPE, STEP_TYPE
-from runbook.warm import WarmProvisioner
+from runbook.warm.provisioner import WarmProvisioner
 
 How = Literal["completed", "raised", "kernel died", "timed out", "interrupted", "not started"]
 SAVE_EVERY_S = 5.0
