@@ -88,6 +88,7 @@ FORBIDDEN = {
     r"(?<![.\w])print\(": {"cli/app.py"},
     r"os\.environ|os\.getenv": {
         "surroundings.py",
+        "warm/forking.py",
         "plan/loading.py",
         "plan/secrets.py",
         "postgres/programs.py",

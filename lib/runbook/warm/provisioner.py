@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import Any, Final
@@ -29,7 +28,7 @@ class WarmProvisioner(LocalProvisioner):
 
 
 def _forked(cmd: list[str], **kwargs: Any) -> Forked | None:
-    env, cwd = kwargs.get("env") or dict(os.environ), kwargs.get("cwd") or Path.cwd()
+    env, cwd = kwargs["env"], kwargs.get("cwd") or Path.cwd()
     stdout: Any = kwargs.get("stdout")
     stderr: Any = kwargs.get("stderr")
     usual = cmd[:3] == [sys.executable, "-m", "ipykernel_launcher"]

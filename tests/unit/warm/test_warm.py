@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import tempfile
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -13,6 +14,8 @@ from runbook.engine import Order, execute
 from runbook.warm import asking
 from tests.notebooks import write_notebook
 
+FOR_EVER = "while True: os.sched_yield()"
+LONG = {"LONG": "x" * 100_000, "LONGER": "y" * 120_000}
 LOOK = """\
 import json, os, random, sys, threading
 import numpy, uuid
@@ -100,9 +103,7 @@ def test_the_end_of_the_forking_process_ends_its_kernels_and_the_next_is_forked_
     """No kernel outlives who could tell how it ended."""
     kernel()
     before = asking.the_forking()._process.pid
-    ending, _, _ = kernel(
-        "import os, signal, time\nos.kill(os.getppid(), signal.SIGKILL)\nwhile True: os.sched_yield()"
-    )
+    ending, _, _ = kernel(f"import os, signal\nos.kill(os.getppid(), signal.SIGKILL)\n{FOR_EVER}")
     assert ending.how == "kernel died"
     again, seen, _ = kernel()
     assert again.how == "completed"
@@ -117,9 +118,7 @@ def test_other_paths_than_those_it_has_looked_at_make_a_kernel_start_cold(kernel
 
 def test_an_order_that_is_too_long_makes_a_kernel_start_cold(kernel):
     """An environment of megabytes does not fit into a message; the run goes on all the same."""
-    ending, seen, _ = kernel(
-        "import os\nprint(os.getppid())", env={"LONG": "x" * 100_000, "LONGER": "y" * 120_000}
-    )
+    ending, seen, _ = kernel("import os\nprint(os.getppid())", env=LONG)
     assert (ending.how, int(seen)) == ("completed", os.getpid())
 
 
@@ -140,9 +139,7 @@ def test_an_atexit_handler_of_a_notebook_runs(kernel, tmp_path):
 
 def test_an_interrupt_reaches_the_cell(kernel):
     """SIGINT is what a person's Ctrl-C and a time-out send."""
-    ending, _, _ = kernel(
-        "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\nwhile True: os.sched_yield()"
-    )
+    ending, _, _ = kernel(f"import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n{FOR_EVER}")
     assert ending.message.startswith("KeyboardInterrupt")
 
 
@@ -151,7 +148,7 @@ def test_the_signing_key_is_not_in_its_reach(monkeypatch):
     monkeypatch.setenv("RUNBOOK_SIGNING_KEY", "secret")
     forking = asking.Forking()
     try:
-        environ = open(f"/proc/{forking._process.pid}/environ", "rb").read()  # noqa: SIM115, PTH123
+        environ = Path(f"/proc/{forking._process.pid}/environ").read_bytes()
         assert b"RUNBOOK_SIGNING_KEY" not in environ
     finally:
         forking.close()
