@@ -2,7 +2,7 @@
 
 What the lines hold in `data`:
 
-    opened    run_id, runbook, environment, mode, params, opened_by, versions, notebook_digest
+    opened    run_id, runbook, environment, mode, params, opened_by, versions, notebook_digest, clock
     resumed   by, versions, notebook_digest, predecessor (the seal before), answer (of a person, to a doubt)
     started   verb
     done      verb, seconds, phases, remarks, result (encoded), scratch (where the result lives, or null)
@@ -262,6 +262,8 @@ def summarize(records: Sequence[Record], *, alive: bool = False) -> Summary:
     waiting = next((s for s in reversed(account.steps.values()) if s.status == "waiting"), None)
     ended_at = None if alive else datetime.fromisoformat(records[-1].at)
     opened_at = datetime.fromisoformat(records[0].at)
+    passed_s = (ended_at - opened_at).total_seconds() if ended_at else None
+    times, in_world = _times(account), opened.get("clock") == "world"
     return Summary(
         run_id=opened["run_id"],
         runbook=opened["runbook"],
@@ -278,8 +280,9 @@ def summarize(records: Sequence[Record], *, alive: bool = False) -> Summary:
         opened_by=opened["opened_by"],
         opened_at=opened_at,
         ended_at=ended_at,
-        wall_s=(ended_at - opened_at).total_seconds() if ended_at else None,
-        times=_times(account),
+        wall_s=sum(phase.seconds for phase in times) if in_world and ended_at else passed_s,
+        calendar_s=passed_s if in_world else None,
+        times=times,
         params=opened["params"],
         checks=tuple(account.check_lines()),
         numbers=conclusion.numbers,

@@ -189,14 +189,14 @@ def begin_run(root: Path, begin: Beginning, *, clock: Clock, known: Sequence[Rec
     journal = FileJournal.open(folder / JOURNAL, clock=clock, known=known)
     if not journal.records:
         try:
-            journal.append("opened", begin.runbook, data=_opening_line(root, begin))
+            journal.append("opened", begin.runbook, data=_opening_line(root, begin, clock))
         except BaseException:
             journal.close()
             raise
     return journal
 
 
-def _opening_line(root: Path, begin: Beginning) -> dict[str, Any]:
+def _opening_line(root: Path, begin: Beginning, clock: Clock) -> dict[str, Any]:
     return {
         "run_id": begin.run_id,
         "runbook": begin.runbook,
@@ -207,6 +207,7 @@ def _opening_line(root: Path, begin: Beginning) -> dict[str, Any]:
         "versions": surroundings.versions(),
         "notebook_digest": read_outline(catalogue.find(root, begin.runbook).path).digest,
         "plan_digest": digest(load_plan(root)),
+        "clock": "world" if clock.jumps else "machine",
     }
 
 

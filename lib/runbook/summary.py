@@ -87,7 +87,8 @@ class CheckLine(Check):
 class Summary(Value):
     """What a run came to. `verdict` is one sentence for a reader in a hurry; `reasons` are its grounds.
 
-    `times` says where the wall time went: what others worked (the phases of steps), and the rest.
+    `times` says where the wall time went: what others worked (the phases of steps), and the rest. In a
+    rehearsal `calendar_s` went by on the world's clock meanwhile; its times are that clock's.
     A parked run waits until a time, for people's signatures, or both. `predecessor` is the SHA-256 of the
     SHA256SUMS that the run was sealed with before it was taken up again; of a `terminal` run nobody takes
     it up again. `lost_lines` counts what a rollback did and could not write down.
@@ -106,6 +107,7 @@ class Summary(Value):
     opened_at: datetime
     ended_at: datetime | None
     wall_s: float | None
+    calendar_s: float | None = None
     times: tuple[Phase, ...] = ()
     params: dict[str, JsonValue]
     checks: tuple[CheckLine, ...]

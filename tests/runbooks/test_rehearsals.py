@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from html import unescape
 
 import pytest
 
@@ -47,6 +48,16 @@ def test_a_run_gets_a_world_of_its_own_and_leaves_nothing_of_it(project):
     assert lines(project)[0].at.startswith("2026-11-30T01:00")
     assert worlds(project) == []
     assert runbook(project, "verify", "r1").returncode == 0
+
+
+def test_its_account_tells_the_worlds_time_from_ours(project):
+    """A day on the calendar took seconds here, and the report says both."""
+    runbook(project, *RUN)
+    summary = json.loads((project / "outputs/r1/summary.json").read_text())
+    assert summary["calendar_s"] == 86400
+    assert 0 < summary["wall_s"] < 3600
+    said = unescape((project / "outputs/r1/report.html").read_text())
+    assert "d of the world's clock" in said
 
 
 def test_a_parked_run_finds_its_world_where_it_was_and_its_time_come(tmp_path):

@@ -130,8 +130,15 @@ def facts(summary: Summary) -> list[tuple[str, str]]:
         ("Began", utc(summary.opened_at)),
         ("Ended", ended),
         ("Took", "not known" if summary.wall_s is None else seconds_text(summary.wall_s)),
+        *_calendar(summary),
         ("Record", summary.signature),
     ]
+
+
+def _calendar(summary: Summary) -> list[tuple[str, str]]:
+    if summary.calendar_s is None:
+        return []
+    return [("Rehearsed", f"{seconds_text(summary.calendar_s)} of the world's clock")]
 
 
 @dataclass(frozen=True)
