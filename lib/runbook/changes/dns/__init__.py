@@ -20,29 +20,55 @@ For a notebook and for the migration; every function takes the step first and is
 - Messages are `runbook.changes.notices`.
 """
 
+from runbook.changes.dns.certifying import Certified, read_certified
 from runbook.changes.dns.deadlines import Deadlines, Held, Lowered, SeenTtl, Ttls, read_deadlines, read_ttls
 from runbook.changes.dns.judging import Disagreement
+from runbook.changes.dns.lowering import LowerTtls, plan_ttls
 from runbook.changes.dns.parity import Parity, answers_alike, compare, parity_checks
+from runbook.changes.dns.preparing import (
+    conclude,
+    delegated_as_before,
+    not_signed,
+    plan_beginning,
+    plan_filling,
+    when_caches_let_go,
+)
 from runbook.changes.dns.translating import Translation, all_carried, translate, translate_zone
+from runbook.changes.dns.writing import CreateZone, WriteRecords, Written, plan_records, plan_zone
 from runbook.changes.dns.zone import ZoneState, read_zone
 
 __all__ = [
+    "Certified",
+    "CreateZone",
     "Deadlines",
     "Disagreement",
     "Held",
+    "LowerTtls",
     "Lowered",
     "Parity",
     "SeenTtl",
     "Translation",
     "Ttls",
+    "WriteRecords",
+    "Written",
     "ZoneState",
     "all_carried",
     "answers_alike",
     "compare",
+    "conclude",
+    "delegated_as_before",
+    "not_signed",
     "parity_checks",
+    "plan_beginning",
+    "plan_filling",
+    "plan_records",
+    "plan_ttls",
+    "plan_zone",
+    "read_certified",
     "read_deadlines",
     "read_ttls",
     "read_zone",
     "translate",
     "translate_zone",
+    "when_caches_let_go",
 ]
