@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from runbook.changes.dns.asking import ask_sets, seen_ttl_s, servers_of
-from runbook.changes.dns.zone import ZoneState, plain
+from runbook.changes.dns.zone import ZoneState, lasting, plain
 from runbook.errors import StepFailed
 from runbook.providers.dns import Delegation, Question, for_people, read_delegation
 from runbook.providers.dns.asking import DIRECT, read_answers
@@ -18,7 +18,7 @@ from runbook.providers.registrars import network_of
 from runbook.step import Step
 from runbook.values import Value, html_table, shown
 
-ROWS_SHOWN = 40
+ROWS_SHOWN = 6
 
 
 class SeenTtl(Value):
@@ -52,15 +52,11 @@ class Ttls(Value):
 
     def rows(self) -> list[tuple[str, str]]:
         parent, ds = self.delegation, self.delegation.ds
-        signed = f"kept for {shown(ds.ttl_s)} s" if ds is not None else "none: the zone is not signed"
         return [
-            (
-                "records",
-                f"{shown(len(self.records))} sets, kept for {shown(self.longest_s)} s at most",
-            ),
-            ("the zone's own NS", f"kept for {shown(self.ns_ttl_s)} s"),
-            (f"NS at {for_people(parent.parent) or 'the root'}", f"kept for {shown(parent.ns.ttl_s)} s"),
-            ("DS there", signed),
+            ("records", f"{shown(len(self.records))} sets, kept for {lasting(self.longest_s)} at most"),
+            ("the zone's own NS", f"kept for {lasting(self.ns_ttl_s)}"),
+            (f"NS at {for_people(parent.parent)}", f"kept for {lasting(parent.ns.ttl_s or 0)}"),
+            ("DS there", "none: not signed" if ds is None else f"kept for {lasting(ds.ttl_s or 0)}"),
             ("delegated to", ", ".join(map(for_people, parent.nameservers))),
             ("read", shown(self.read_at)),
         ]
@@ -122,39 +118,40 @@ class Deadlines(Value):
         return switched_at + timedelta(seconds=self.delegation_ttl_s + self.longest_record_s)
 
     def rows(self) -> list[tuple[str, str]]:
-        last = max(self.records, key=lambda one: one.gone_at, default=None)
-        which = f", the last of them {for_people(last.name)} {last.type}" if last else ""
-        parent, child = shown(self.parent_ns_ttl_s), shown(self.child_ns_ttl_s)
+        parent, child = lasting(self.parent_ns_ttl_s), lasting(self.child_ns_ttl_s)
         after_h = (self.delegation_ttl_s + self.longest_record_s) / 3600
         rows = [
             ("lowered, and seen so", shown(self.counted_from)),
-            ("old TTLs are gone", f"{shown(self.old_ttls_gone_at)}{which}"),
+            ("old TTLs are gone", shown(self.old_ttls_gone_at)),
             ("the switch may begin", f"{shown(self.switch_from)} (the plan waits {self.waits_s / 3600:g} h)"),
-            ("records are kept now", f"{shown(self.longest_record_s)} s at most"),
-            ("the delegation is kept", f"{parent} s by the parent's TTL, {child} s by the zone's own"),
+            ("records are kept now", f"{lasting(self.longest_record_s)} at most"),
+            ("the delegation is kept", f"{parent} by the parent's TTL, {child} by the zone's own"),
             ("after a switch", f"the last cache lets go {after_h:.4g} h later"),
         ]
         if self.ds_ttl_s is not None:
-            rows.append(("old DS is gone", f"{shown(self.ds_gone_at)} (kept for {shown(self.ds_ttl_s)} s)"))
+            rows.append(("old DS is gone", f"{shown(self.ds_gone_at)} (kept for {lasting(self.ds_ttl_s)})"))
         return rows
 
     def table(self) -> list[tuple[str, str, str, str]]:
-        """Return the record sets that caches hold longest: name and type, TTL before, now, gone at."""
-        held = sorted(self.records, key=lambda one: one.gone_at, reverse=True)[:ROWS_SHOWN]
+        """Return sets that caches let go of together, the last ones first: who, TTL before, TTL now, when."""
+        alike: dict[tuple[datetime, int, int], list[Held]] = {}
+        for one in self.records:
+            alike.setdefault((one.gone_at, one.before_s, one.after_s), []).append(one)
+        groups = sorted(alike.items(), reverse=True)
         rows = [
-            (
-                f"{for_people(one.name)} {one.type}",
-                f"{shown(one.before_s)} s",
-                f"{shown(one.after_s)} s",
-                shown(one.gone_at),
-            )
-            for one in held
+            (_who(found), lasting(before_s), lasting(after_s), shown(gone_at))
+            for (gone_at, before_s, after_s), found in groups[:ROWS_SHOWN]
         ]
-        left = len(self.records) - len(rows)
-        return [*rows, *([(f"and {shown(left)} more, gone earlier", "", "", "")] if left else [])]
+        left = sum(len(found) for _, found in groups[ROWS_SHOWN:])
+        return [*rows, *([(f"{shown(left)} more, gone earlier", "", "", "")] if left else [])]
+
+    def __repr__(self) -> str:
+        return "\n".join([super().__repr__(), "", *("  ".join(row) for row in self.table())])
+
+    __str__ = __repr__
 
     def _repr_html_(self) -> str:
-        table = html_table(self.table(), head=("record set", "TTL before", "TTL now", "old one gone"))
+        table = html_table(self.table(), head=("record sets", "TTL before", "TTL now", "old ones gone"))
         return html_table(self.rows()) + table
 
 
@@ -165,6 +162,12 @@ class Lowered(Value):
     records: int
     ttl_s: int
     seen_at: datetime
+
+    def rows(self) -> list[tuple[str, str]]:
+        return [
+            ("lowered", f"the TTL of {shown(self.records)} records, to {lasting(self.ttl_s)}"),
+            ("seen at the nameservers", shown(self.seen_at)),
+        ]
 
 
 def read_ttls(step: Step, state: ZoneState) -> Ttls:
@@ -258,6 +261,13 @@ def held(ttls: Ttls, *, counted_from: datetime, most_s: int, waits_s: float) -> 
             )
         )
     return tuple(found)
+
+
+def _who(sets: Sequence[Held]) -> str:
+    """Return whom a row is about: a record set by name, several by number."""
+    if len(sets) == 1:
+        return f"{for_people(sets[0].name)} {sets[0].type}"
+    return f"{shown(len(sets))} record sets"
 
 
 def _people(names: Sequence[str]) -> str:

@@ -110,8 +110,8 @@ def parity_checks(parity: Parity) -> Checks:
         Check.of(
             f"{kind} at {side}",
             holds=not wrong[kind],
-            observed=f"{max(0, total[kind] - wrong[kind])} of {total[kind]} as Vercel's zone says",
-            expected=f"{total[kind]}, at each of {len(parity.servers)} nameservers",
+            observed=f"{max(0, total[kind] - wrong[kind])} of {total[kind]} alike",
+            expected=f"{total[kind]} at each of {len(parity.servers)} nameservers",
         )
         for kind in parity.asked
     ]
@@ -122,8 +122,8 @@ def parity_checks(parity: Parity) -> Checks:
         Check.of(
             f"names that are not there ({names})",
             holds=not strange,
-            observed=f"{as_expected} of {len(parity.probes)} as Vercel's zone says",
-            expected="what the wildcard says, or that there is no such name",
+            observed=f"{as_expected} of {len(parity.probes)} alike",
+            expected="the wildcard's records, or no such name",
         )
     )
     rows.append(_absent_row(parity))

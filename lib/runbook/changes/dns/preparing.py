@@ -6,7 +6,7 @@ from runbook.changes.dns.deadlines import Deadlines, Lowered, Ttls, read_deadlin
 from runbook.changes.dns.lowering import plan_ttls
 from runbook.changes.dns.translating import Translation
 from runbook.changes.dns.writing import plan_records, plan_zone
-from runbook.changes.dns.zone import ZoneState, plain
+from runbook.changes.dns.zone import ZoneState, lasting, plain
 from runbook.changes.interface import Applied, Change
 from runbook.changes.notices import tell
 from runbook.providers.dns import for_people, read_delegation
@@ -19,23 +19,16 @@ from runbook.values import Check, Checks, shown
 def not_signed(step: Step, zone: str) -> Checks:
     """Return whether the parent has a DS for the zone: with one, it would not validate after the switch."""
     found = read_delegation(step, network_of(step), zone)
-    kept_s = None if found.ds is None else found.ds.ttl_s
-    what = "no DS" if found.ds is None else f"DS {' | '.join(found.ds.values)}, kept for {shown(kept_s)} s"
+    title = f"a DS at {for_people(found.parent)}"
+    if found.ds is None:
+        return Checks(items=(Check.of(title, holds=True, observed="none", expected="none"),))
+    what = f"{' | '.join(found.ds.values)}, kept for {lasting(found.ds.ttl_s or 0)}"
     expected = (
         "none: with one, resolvers that validate answer SERVFAIL after the switch. A person switches DNSSEC "
         f"off at the registrar of {plain(zone)}, then resumes the run: the parent is asked again, and the "
         "old DS' TTL counts among the deadlines"
     )
-    return Checks(
-        items=(
-            Check.of(
-                f"a DS at {for_people(found.parent)}",
-                holds=found.ds is None,
-                observed=what,
-                expected=expected,
-            ),
-        )
-    )
+    return Checks(items=(Check.of(title, holds=False, observed=what, expected=expected),))
 
 
 def delegated_as_before(step: Step, ttls: Ttls) -> Checks:
@@ -64,7 +57,7 @@ def plan_filling(step: Step, state: ZoneState, translation: Translation, ttls: T
     lowered_s = step.rollout().dns.ttl_lowered_s
     caches = (
         f"TTLs at Vercel are {shown(lowered_s)} s at most; caches may hold what was before for "
-        f"{shown(ttls.longest_s)} s from now on"
+        f"{lasting(ttls.longest_s)} from now on"
         if lowering
         else f"no TTL at Vercel was above {shown(lowered_s)} s"
     )

@@ -15,7 +15,7 @@ import dns.rdata
 import dns.rdataclass
 import dns.rdatatype
 
-from runbook.changes.dns.zone import ZoneState, cut
+from runbook.changes.dns.zone import ROWS_SHOWN, ZoneState, cut, lasting
 from runbook.providers import cloudflare
 from runbook.providers.cloudflare.wire import PROXIABLE
 from runbook.providers.dns import RecordSet, for_people
@@ -41,10 +41,10 @@ class Left(Value):
 
 
 class Noted(Value):
-    """Something about a record set that is written otherwise at Cloudflare, and answers the same."""
+    """Something about a record set that is written otherwise at Cloudflare; `kind` is its type there."""
 
     name: str
-    type: str
+    kind: str
     what: str
 
 
@@ -71,13 +71,32 @@ class Translation(Value):
             ("cannot be carried", "; ".join(one.in_a_line() for one in self.left) or "none"),
         ]
 
-    def table(self) -> list[tuple[str, str, str]]:
-        """Return what is written otherwise than at Vercel: name, type, what."""
-        return [(for_people(one.name), one.type, one.what) for one in self.noted]
+    def table(self) -> list[tuple[str, str, str, str, str]]:
+        """Return the entries as text, the first ones of many: name, type, TTL, value, what is otherwise."""
+        otherwise: dict[tuple[str, str], list[str]] = {}
+        for one in self.noted:
+            otherwise.setdefault((one.name, one.kind), []).append(one.what)
+        lines = [
+            (
+                for_people(one.name),
+                one.type,
+                "proxied" if one.proxied else lasting(one.ttl_s or 0),
+                cut(one.value),
+                "; ".join(otherwise.get((one.name, one.type), ())),
+            )
+            for one in self.entries[:ROWS_SHOWN]
+        ]
+        left = len(self.entries) - len(lines)
+        return [*lines, *([("…", "", "", f"and {shown(left)} more", "")] if left else [])]
+
+    def __repr__(self) -> str:
+        return "\n".join([super().__repr__(), "", *("  ".join(row).rstrip() for row in self.table())])
+
+    __str__ = __repr__
 
     def _repr_html_(self) -> str:
-        table = html_table(self.table(), head=("name", "type", "at Cloudflare")) if self.noted else ""
-        return html_table(self.rows()) + table
+        head = ("name", "type", "TTL", "value", "otherwise than at Vercel")
+        return html_table(self.rows()) + html_table(self.table(), head=head)
 
 
 def translate(
@@ -105,7 +124,7 @@ def translate(
             cloudflare.Entry(name=one.name, type=kind, value=value, ttl_s=ttl, proxied=through)
             for value in one.values
         ]
-        noted += [Noted(name=one.name, type=one.type, what=what) for what in _notes(one, kind, ttl, through)]
+        noted += [Noted(name=one.name, kind=kind, what=what) for what in _notes(one, kind, ttl, through)]
     return Translation(zone=zone, entries=tuple(entries), noted=tuple(noted), left=tuple(left))
 
 
@@ -204,5 +223,5 @@ def _notes(one: RecordSet, kind: str, ttl_s: int | None, proxied: bool) -> list[
     if proxied:
         found.append("proxied, with Cloudflare's TTL")
     elif ttl_s != one.ttl_s:
-        found.append(f"TTL {shown(ttl_s)} s instead of {shown(one.ttl_s)} s")
+        found.append(f"TTL was {lasting(one.ttl_s or 0)}")
     return found

@@ -16,12 +16,11 @@ from runbook.providers import cloudflare
 from runbook.providers.cloudflare import Entry
 from runbook.providers.dns import for_people
 from runbook.step import Step
-from runbook.values import Check, Value, html_table, shown
+from runbook.values import Check, Value, shown
 
 QUOTAS: Mapping[str, int] = {"free": 200, "pro": 3_500, "business": 3_500}
 """Records that a zone may hold by its plan; on Enterprise the account's own limit counts."""
 
-ROWS_SHOWN = 60
 LOOK_EVERY_S = 15.0
 
 
@@ -154,18 +153,6 @@ class WriteRecords(Change):
 
     def health(self, step: Step) -> Iterable[Check]:
         return answers_alike(step, self.zone, at="vercel")
-
-    def table(self) -> list[tuple[str, str, str, str]]:
-        """Return the records as text, the first ones of many: name, type, TTL, value."""
-        lines = [
-            (for_people(one.name), one.type, "proxied" if one.proxied else f"{one.ttl_s} s", one.value)
-            for one in self.records[:ROWS_SHOWN]
-        ]
-        left = len(self.records) - len(lines)
-        return [*lines, *([("…", "", "", f"and {shown(left)} more")] if left else [])]
-
-    def _repr_html_(self) -> str:
-        return html_table(self.table(), head=("name", "type", "TTL", "value"))
 
     def _zone(self, step: Step) -> cloudflare.Zone:
         found = cloudflare.read_zone(step, name=plain(self.zone))

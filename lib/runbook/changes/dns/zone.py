@@ -14,6 +14,7 @@ from runbook.step import Step
 from runbook.values import Value, html_table, shown
 
 ROWS_SHOWN = 60
+MANY_S = 600  # from here on a TTL is told in minutes or hours
 
 
 class ZoneState(Value):
@@ -44,7 +45,7 @@ class ZoneState(Value):
             ("zone", for_people(self.zone)),
             ("records", f"{shown(len(self.records))}, {system} of them Vercel's own"),
             ("of type", ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))),
-            ("TTLs", f"{shown(min(ttls, default=0))} to {shown(max(ttls, default=0))} s"),
+            ("TTLs", f"{lasting(min(ttls, default=0))} to {lasting(max(ttls, default=0))}"),
             ("nameservers", ", ".join(map(for_people, self.nameservers))),
             ("read", shown(self.read_at)),
         ]
@@ -99,6 +100,14 @@ def plain(zone: str) -> str:
     return absolute(zone).removesuffix(".")
 
 
+def lasting(seconds: float) -> str:
+    """Return a TTL as people say it: 300 s, 90 min, 4 h."""
+    for unit, name in ((3600, "h"), (60, "min")):
+        if seconds >= MANY_S and seconds % unit == 0:
+            return f"{shown(seconds / unit)} {name}"
+    return f"{shown(seconds)} s"
+
+
 def cut(text: str, most: int = 90) -> str:
     """Return a text that fits a table; a longer one is cut in its middle."""
     if len(text) <= most:
@@ -108,7 +117,7 @@ def cut(text: str, most: int = 90) -> str:
 
 
 def _row(one: RecordSet) -> tuple[str, str, str]:
-    return for_people(one.name), one.type, "automatic" if one.ttl_s is None else f"{shown(one.ttl_s)} s"
+    return for_people(one.name), one.type, "automatic" if one.ttl_s is None else lasting(one.ttl_s)
 
 
 def _ttl(one: RecordSet) -> str:
