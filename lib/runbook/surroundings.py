@@ -16,7 +16,9 @@ REPLAY_VARIABLE = "RUNBOOK_REPLAY"
 ANSWER_VARIABLE = "RUNBOOK_ANSWER"
 CLOCK_VARIABLE = "RUNBOOK_CLOCK"
 WORLD_VARIABLE = "RUNBOOK_WORLD"
+WIRE_VARIABLE = "RUNBOOK_WIRE"
 OUTPUTS_VARIABLE = "RUNBOOK_OUTPUTS"
+SIGNED_VARIABLE = "RUNBOOK_REHEARSED_SIGNATURES"
 SIGNING_KEY_VARIABLE = "RUNBOOK_SIGNING_KEY"
 SIGNING_KEY_FILE_VARIABLE = "RUNBOOK_SIGNING_KEY_FILE"
 
@@ -58,12 +60,29 @@ def world() -> str:
     return os.environ.get(WORLD_VARIABLE, "")
 
 
+def wire() -> str:
+    """Return the folder in which worlds record all that crosses their wire, or nothing: the tests' own."""
+    return os.environ.get(WIRE_VARIABLE, "")
+
+
+def enter_world(folder: Path) -> None:
+    """Let this process and what it starts meet the rehearsal world of `folder`."""
+    os.environ[WORLD_VARIABLE] = str(folder)
+
+
+def rehearsed_signatures() -> str:
+    """Return what a rehearsal signs when it is asked: "yes" that, "no" nothing, "another plan" another."""
+    return os.environ.get(SIGNED_VARIABLE) or "yes"
+
+
 def outputs_folder(root: Path) -> Path:
     """Return where runs are kept: outputs/ of the project, or where RUNBOOK_OUTPUTS points."""
     return Path(os.environ.get(OUTPUTS_VARIABLE) or root / "outputs")
 
 
-def kernel_environment(*, root: Path, outputs: Path, replay: bool, answer: str = "") -> dict[str, str]:
+def kernel_environment(
+    *, root: Path, outputs: Path, replay: bool, answer: str = "", world: Path | None = None, signed: str = ""
+) -> dict[str, str]:
     """Return the environment for a kernel that we start: ours, and what it must know of us."""
     ours = {
         "RUNBOOK_ROOT": str(root),
@@ -71,10 +90,19 @@ def kernel_environment(*, root: Path, outputs: Path, replay: bool, answer: str =
         # Runbooks do no large algebra, and drills run side by side: one thread for each library.
         "OPENBLAS_NUM_THREADS": "1",
     }
+    more = {
+        REPLAY_VARIABLE: "1" if replay else "",
+        ANSWER_VARIABLE: answer,
+        WORLD_VARIABLE: str(world or ""),
+        SIGNED_VARIABLE: signed,
+    }
+    return bare_environment() | ours | {name: value for name, value in more.items() if value}
+
+
+def bare_environment() -> dict[str, str]:
+    """Return our environment as what we start may have it: without what is meant for us alone."""
     not_theirs = (REPLAY_VARIABLE, ANSWER_VARIABLE, SIGNING_KEY_VARIABLE)
-    inherited = {name: value for name, value in os.environ.items() if name not in not_theirs}
-    more = ({REPLAY_VARIABLE: "1"} if replay else {}) | ({ANSWER_VARIABLE: answer} if answer else {})
-    return inherited | ours | more
+    return {name: value for name, value in os.environ.items() if name not in not_theirs}
 
 
 def forget_libpq() -> None:

@@ -20,10 +20,11 @@ from runbook.account import summarize
 from runbook.errors import InputError, RunbookError
 from runbook.journal import is_held, read_journal
 from runbook.masking import guard_streams
-from runbook.opening import JOURNAL, Beginning, Mode, beginning_of, clock_of, find_run, prepare, run_folder
+from runbook.opening import JOURNAL, Beginning, Mode, beginning_of, find_run, prepare, run_folder
 from runbook.plan import known_secrets, project_root
 from runbook.sealing import why_unsigned
 from runbook.summary import Summary
+from runbook.warm import warm_up
 
 HELP = """Runbooks as notebooks: durable, approved, rehearsable, provable.
 
@@ -83,7 +84,6 @@ def prepared(
         run_id=run_id or own["run_id"],
         mode=cast("Mode", mode or own["mode"]),
         params=params,
-        clock=clock_of(own["environment"]),
     )
 
 
@@ -99,6 +99,7 @@ def account(folder: Path) -> Summary:
 
 def drive(place: Path, begin: Beginning, *, answer: str = "") -> Summary:
     """Execute a run, showing how it goes, and print what it came to."""
+    warm_up()
     from runbook.driving import Driver  # noqa: PLC0415  # papermill is dear to import
 
     out.print(f"[bold]{begin.runbook}[/] · {begin.environment} · mode {begin.mode} · run {begin.run_id}")
