@@ -83,7 +83,7 @@ def share_over_time(looks: Sequence[_Look], *, switched_at: datetime, ends_at: d
     """Draw which share of the users each side answers, from the switch until the last cache lets go.
 
     Between two looks the share is drawn as the earlier one saw it. `looks` have the numbers `users_new`,
-    `users_old`, `users_failing` and `users_silent`, shares of one. Without a look the figure says so in words.
+    `users_old`, `users_failing` and `users_silent`, shares of one. Without a look it says so in words.
     """
     if why := skipped_input((looks, switched_at, ends_at)):
         return words_only(_SHARE, "Shares not known", why)
@@ -108,7 +108,7 @@ def resolver_matrix(propagation: _Propagation) -> Figure:
     seen = propagation.seen
     if not seen:
         return words_only(_MATRIX, "Resolvers not asked", "no resolver is watched")
-    columns = [f"{cell.name.rstrip('.')} {cell.type}" for cell in seen[0].cells]
+    columns = [f"{_host(cell)} {cell.type}" for cell in seen[0].cells]
     moved = sum(one.where == "new" for one in seen)
     with theme():
         figure, canvas = page(_HEAD_PT + _ROW_PT * len(seen) + 14 + 17 * 3, name=_MATRIX)
@@ -251,10 +251,14 @@ def _matrix_sentence(seen: Sequence[_Seen], columns: Sequence[str]) -> str:
     by = {where: [one.resolver for one in seen if one.where == where] for where in _LOOKS}
     parts = [f"{len(names)} {_WORDS[where].partition(':')[0]}" for where, names in by.items() if names]
     wrong = [
-        f"{one.resolver} gives {'other' if cell.fits == 'wrong' else 'no'} answers for {cell.name.rstrip('.')}"
+        f"{one.resolver} gives {'other' if cell.fits == 'wrong' else 'no'} answers for {_host(cell)}"
         for one in seen
         for cell in one.cells
         if cell.fits in ("wrong", "none")
     ]
     said = "; ".join(wrong[:5]) or f"every answer that came for {', '.join(columns)} is right"
     return f"Of {count_text(len(seen), 'resolver')}, {', '.join(parts)}; {said}."
+
+
+def _host(cell: _Cell) -> str:
+    return cell.name.rstrip(".")

@@ -95,7 +95,7 @@ def _wrong(status: int, content: bytes, page: Page) -> str:
 def _why(error: VendorError) -> str:
     """Return what was wrong with the connection, without the advice: it is one look of many."""
     text = str(error)
-    return text[text.find("(") + 1 : text.find(")")] if "(" in text else text
+    return text.partition("asked once (")[2].partition("); resume")[0] or text
 
 
 def _parted(route: str) -> tuple[str, int]:

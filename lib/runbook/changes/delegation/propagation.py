@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final, Literal
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import ClassVar, Final, Literal
 
-from runbook.changes.delegation.migration import Migration, Side, SideName, probe_name, vantages
-from runbook.changes.dns.asking import Key, ask_sets, said, servers_of
+from runbook.changes.delegation.migration import Migration, SideName, probe_name, vantages
+from runbook.changes.dns.asking import RESOLVERS, Key, kinds_of, said, servers_of
+from runbook.clock import Clock, WallClock
 from runbook.errors import VendorError
 from runbook.plan.environment import Vantage
 from runbook.providers.connect import connect
@@ -22,6 +25,7 @@ from runbook.values import Value
 
 Where = Literal["old", "new", "failing", "silent"]
 Fits = Literal["right", "wrong", "none", "silent"]
+_WALL: Final = WallClock()
 COMPARED_AT_MOST: Final = 200
 """How many record sets of a zone one look compares; of larger ones each look takes the next."""
 
@@ -95,22 +99,42 @@ def read_propagation(step: Step, migration: Migration, *, number: int = 0) -> Pr
     Never raises for what a server does or leaves: that is what is looked at. `number` is that of the look, by
     which the record sets of a very large zone take turns.
     """
+    step = replace(step, clock=Instant(step.clock))
     network = network_of(step)
     pages = tuple(Page(host=one.host, path=one.path, says=one.says) for one in step.environment().pages)
     hosts = tuple(dict.fromkeys(page.host for page in pages))
     sets = _taking_turns(migration, number)
-    old, new = (_answers(step, network, migration, side, sets) for side in (migration.old, migration.new))
-    given = {
-        side.name: _addresses(step, network, migration, side, hosts)
-        for side in (migration.old, migration.new)
-    }
-    right = {host: {*given["old"][host], *given["new"][host]} for host in hosts}
+    old, new = ask_sides(step, network, migration, sets, hosts)
+    followed = _followed(step, network, (*old.hosts.values(), *new.hosts.values()))
+    given = [{host: _addresses(side.hosts[host], followed) for host in hosts} for side in (old, new)]
+    right = {host: {address for side in given for address in side[host]} for host in hosts}
+    visits = read_visits(step, network, pages, {host: sorted(right[host]) for host in hosts})
+    through = [tuple(one for one in visits if one.address in side[one.host]) for side in given]
     return Propagation(
         seen=_seen(step, network, migration, right),
-        apart=apart(sets, old, new),
-        visits_old=read_visits(step, network, pages, given["old"]),
-        visits_new=read_visits(step, network, pages, given["new"]),
+        apart=apart(sets, old.sets, new.sets),
+        visits_old=through[0],
+        visits_new=through[1],
     )
+
+
+class Instant:
+    """A clock that stands still while one look is taken: what it shows is of one time; waiting still waits."""
+
+    jumps: ClassVar[bool] = False
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock, self._now = clock, clock.now()
+
+    def now(self) -> datetime:
+        return self._now
+
+    def monotonic_s(self) -> float:
+        return _WALL.monotonic_s()
+
+    def sleep_until(self, when: datetime) -> None:
+        self._clock.sleep_until(when)
+        self._now = self._clock.now()
 
 
 # Resolvers
@@ -134,9 +158,11 @@ def _seen(
 
 
 def _over_https(step: Step, vantage: Vantage, questions: Sequence[Question]) -> tuple[Answer, ...]:
+    """Return answers over HTTPS; a look is one of many, so that none of them is kept as a file."""
     if vantage.doh is None:
         return ()
-    with connect(step, DIALECTS[vantage.doh]) as http:
+    quiet = replace(step, evidence_sink=lambda _name, _content: None)
+    with connect(quiet, DIALECTS[vantage.doh]) as http:
         return tuple(_told(http, question) for question in questions)
 
 
@@ -198,11 +224,39 @@ def _taking_turns(migration: Migration, number: int) -> tuple[RecordSet, ...]:
     return tuple((known + known)[first : first + COMPARED_AT_MOST])
 
 
-def _answers(
-    step: Step, network: Network, migration: Migration, side: Side, sets: Sequence[RecordSet]
-) -> Mapping[Key, tuple[Answer, ...]]:
-    servers = servers_of(step, network, side.nameservers)
-    return ask_sets(step, servers, migration.zone, sets)
+@dataclass(frozen=True)
+class Told:
+    """What a side's nameservers say: to each record set, and of the site's hosts the first usable answer."""
+
+    sets: Mapping[Key, tuple[Answer, ...]]
+    hosts: Mapping[str, Answer | None]
+
+
+def ask_sides(
+    step: Step, network: Network, migration: Migration, sets: Sequence[RecordSet], hosts: Sequence[str]
+) -> tuple[Told, Told]:
+    """Return what the nameservers of both sides say, all of them asked at once."""
+    sides = [servers_of(step, network, side.nameservers) for side in (migration.old, migration.new)]
+    about = [
+        (one.key, Question.of(one.name, kind, zone=migration.zone)) for one in sets for kind in kinds_of(one)
+    ]
+    about += [((host, ""), Question.of(host, "A", zone=migration.zone)) for host in hosts]
+    rows = [
+        (number, key, server, asked)
+        for number, side in enumerate(sides)
+        for key, asked in about
+        for server in side
+    ]
+    answers = ask([(server, asked) for *_, server, asked in rows], manner=DIRECT, clock=step.clock)
+    found: list[dict[Key, list[Answer]]] = [{}, {}]
+    for (number, key, *_), answer in zip(rows, answers, strict=True):
+        found[number].setdefault(key, []).append(answer)
+    return _told_by(found[0], hosts), _told_by(found[1], hosts)
+
+
+def _told_by(found: Mapping[Key, Sequence[Answer]], hosts: Sequence[str]) -> Told:
+    first = {host: next((one for one in found[host, ""] if _usable(one)), None) for host in hosts}
+    return Told(sets={key: tuple(answers) for key, answers in found.items() if key[1]}, hosts=first)
 
 
 def apart(
@@ -256,28 +310,26 @@ def _what(answer: Answer) -> str:
 # The site
 
 
-def _addresses(
-    step: Step, network: Network, migration: Migration, side: Side, hosts: Sequence[str]
-) -> dict[str, tuple[str, ...]]:
-    """Return the addresses that a side gives for each host, an alias that leads out of the zone followed."""
-    servers = servers_of(step, network, side.nameservers)
-    questions = [Question.of(host, "A", zone=migration.zone) for host in hosts]
-    answers = ask(
-        [(one, question) for question in questions for one in servers], manner=DIRECT, clock=step.clock
-    )
+def _followed(
+    step: Step, network: Network, answers: Sequence[Answer | None]
+) -> Mapping[str, tuple[str, ...]]:
+    """Return the addresses of what aliases lead to, as the preferred resolvers know them."""
+    targets = dict.fromkeys(target for one in answers if one is not None and (target := _target(one)))
+    asked = [(name, server) for name in targets for server in network.resolvers[:RESOLVERS]]
+    told = ask([(server, Question.of(name, "A")) for name, server in asked], clock=step.clock)
     found: dict[str, tuple[str, ...]] = {}
-    for at, host in enumerate(hosts):
-        told = [one for one in answers[at * len(servers) : (at + 1) * len(servers)] if _usable(one)]
-        found[host] = _followed(step, network, told[0]) if told else ()
+    for (name, _), answer in zip(asked, told, strict=True):
+        found[name] = found.get(name) or answer.values
     return found
 
 
-def _followed(step: Step, network: Network, answer: Answer) -> tuple[str, ...]:
-    if answer.values:
-        return answer.values
-    target = next((one.values[0] for one in reversed(answer.records) if one.type == "CNAME"), None)
-    if target is None:
+def _addresses(answer: Answer | None, followed: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    if answer is None:
         return ()
-    question = Question.of(target, "A")
-    told = ask([(one, question) for one in network.resolvers[:3]], clock=step.clock)
-    return next((one.values for one in told if one.values), ())
+    return answer.values or followed.get(_target(answer), ())
+
+
+def _target(answer: Answer) -> str:
+    """Return where an answer without addresses leads to, out of the zone."""
+    aliases = [one.values[0] for one in answer.records if one.type == "CNAME"]
+    return aliases[-1] if aliases and not answer.values else ""

@@ -31,7 +31,7 @@ PACE: Final[tuple[tuple[timedelta, float], ...]] = (
 )
 """Until how long after the switch, and how many seconds between looks; afterwards `RARELY_S`."""
 
-RARELY_S, IN_TROUBLE_S = 3_600.0, 60.0
+RARELY_S, OFTEN_S = 3_600.0, 60.0
 NAMED: Final = 3  # of many that are in trouble, how many are named
 WHERE: Final[tuple[Where, ...]] = ("new", "old", "failing", "silent")
 _ASKED_AGAIN_S: Final = 3_600.0
@@ -46,6 +46,7 @@ def look(step: Step, past: Sequence[Look], migration: Migration, switched: Switc
     over = (limits.high_error_rate.error_rate_above_percent or 0.0) / 100
     numbers["failing_since_s"] = failing_since(numbers, last, over=over, now=now)
     numbers |= _activated(step, migration, last, now)
+    numbers["amiss_since_s"] = amiss_since(seen, last, now=now, ends_at=switched.ends_at)
     patience = timedelta(minutes=limits.dns_issues.rto_at_least_minutes or 0.0)
     decision, says = judge(seen, numbers, now=now, ends_at=switched.ends_at, patience=patience)
     found = Look(
@@ -54,7 +55,7 @@ def look(step: Step, past: Sequence[Look], migration: Migration, switched: Switc
         decision=decision,
         ends=decision == "rollback",
         numbers=numbers,
-        again_s=pace(decision, since_switch=now - switched.seen_at),
+        again_s=pace(numbers, now=now, since_switch=now - switched.seen_at),
     )
     _tell(step, found, last, migration, switched)
     return found
@@ -105,17 +106,31 @@ def judge(
         return "rollback", (
             f"the site fails through Cloudflare and not through Vercel, since "
             f"{datetime.fromtimestamp(since_s, now.tzinfo):%H:%M} UTC: {broken}. {moved:.0%} of users are "
-            "there; after the way back they stay until their caches let go: mend Cloudflare's records meanwhile "
-            "(runbook run dns_failure)"
+            "there; after the way back they stay until their caches let go: mend Cloudflare's records "
+            "meanwhile (runbook run dns_failure)"
         )
     stands = _stands(seen, numbers)
     return ("hold", f"{'; '.join(troubles)}. {stands}") if troubles else ("proceed", stands)
 
 
-def pace(decision: Decision, *, since_switch: timedelta) -> float:
-    """Return in how many seconds to look again: dense at first, and while something is wrong."""
-    dense = next((seconds for until, seconds in PACE if since_switch < until), RARELY_S)
-    return min(dense, IN_TROUBLE_S) if decision != "proceed" else dense
+def amiss_since(seen: Propagation, last: Look | None, *, now: datetime, ends_at: datetime) -> float | None:
+    """Return since when (seconds since 1970) something is amiss, look after look; None: nothing is."""
+    if not _troubles(seen, over=now >= ends_at):
+        return None
+    before = last.numbers.get("amiss_since_s") if last is not None else None
+    return now.timestamp() if before is None else before
+
+
+def pace(numbers: dict[str, float | None], *, now: datetime, since_switch: timedelta) -> float:
+    """Return in how many seconds to look again: dense after the switch, and from when something is amiss.
+
+    While the site fails, nothing is spared: how long it does decides.
+    """
+    if numbers.get("failing_since_s") is not None:
+        return OFTEN_S
+    amiss_s = numbers.get("amiss_since_s")
+    since = since_switch if amiss_s is None else timedelta(seconds=now.timestamp() - amiss_s)
+    return next((seconds for until, seconds in PACE if since < until), RARELY_S)
 
 
 def status(numbers: dict[str, float | None]) -> str:
