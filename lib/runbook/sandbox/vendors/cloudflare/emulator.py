@@ -23,6 +23,7 @@ from runbook.sandbox.vendors.cloudflare.rulesets import Rulesets
 from runbook.sandbox.vendors.cloudflare.saying_no import BAD, FORBIDDEN, Refusal, failure, success
 from runbook.sandbox.vendors.cloudflare.settings import Settings
 from runbook.sandbox.vendors.cloudflare.zones import SIDE, Zones
+from runbook.sandbox.world.faults import Fault
 from runbook.sandbox.world.part import HEX, Answer, Call, Part, Route
 from runbook.sandbox.world.state import Doc
 from runbook.sandbox.world.world import World
@@ -47,6 +48,7 @@ class Cloudflare(Part):
         "site-fails-at-cloudflare": "Half an hour after the zone is active somebody proxies the site",
         "wrong-record-at-cloudflare": "Half an hour after the zone is active, or now when it is, somebody "
         "leads www astray",
+        "cloudflare-outage": "Cloudflare's API answers 503 to everything, until faults are lifted",
         "cloudflare-pro": "Every zone at Cloudflare is on the plan Pro, also those to come",
         "cloudflare-enterprise": "Every zone at Cloudflare is on the plan Enterprise, also those to come",
     }
@@ -99,6 +101,8 @@ class Cloudflare(Part):
                 self.zones.delegate()
             case "pending-certificate":
                 self.table("meta").put("stuck", {"certificates": True})
+            case "cloudflare-outage":
+                self.world.set_fault(Fault(name="status", vendor=self.name, times=None))
             case "waf-blocks":
                 self._analytics.block()
             case _ if scenario in _MEDDLES:
