@@ -58,6 +58,10 @@ class Run(Waiting):
         """The runbook's own parameters, checked and complete."""
         return dict(self.opened["params"])
 
+    def looks(self, verdict: Verdict) -> tuple[Look, ...]:
+        """Return what each look of a watch showed, oldest first, for its chart; none of one left out."""
+        return tuple(self._looks(str(verdict.title)))
+
     def rows(self) -> list[tuple[str, str]]:
         opened = self.opened
         mode = "apply: changes are made" if opened["mode"] == "apply" else "plan: nothing is changed"
@@ -153,7 +157,8 @@ class Run(Waiting):
     ) -> Verdict:
         """Call `function(step, past looks, *args, **kwargs)` every `every_s` until `until`, or an early end.
 
-        `max_look_gap_s` is how long nobody may look; longer gaps stand in the verdict.
+        A look may say itself how soon the next one is due (`Look.again_s`). `max_look_gap_s` is how long
+        nobody may look; longer gaps stand in the verdict.
         """
         return self._watch(
             title, function, args, kwargs, until=until, every_s=every_s, max_look_gap_s=max_look_gap_s

@@ -72,7 +72,7 @@ class Waiting(Effects):
             looks = self._looks(title)
             while not looks or not (looks[-1].ends or looks[-1].at >= until):
                 if looks:
-                    due = min(until, looks[-1].at + timedelta(seconds=every_s))
+                    due = min(until, looks[-1].at + timedelta(seconds=looks[-1].again_s or every_s))
                     self._hold_until(step, title, due)
                 looks.append(self._look(step, title, function, looks, args, kwargs))
             return _verdict(title, looks, max_look_gap_s)

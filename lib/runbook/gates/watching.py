@@ -23,7 +23,8 @@ class Look(Value):
     """One look of a watch: what it showed, in a sentence, and what it would decide if it were the last.
 
     `ends` says that no further look can change the decision, so that the watch ends early. `numbers` are
-    what the next look and the charts need of it.
+    what the next look and the charts need of it. `again_s` is how soon to look again where that is not
+    every so often: dense while things move, rare afterwards.
     """
 
     at: datetime
@@ -31,6 +32,7 @@ class Look(Value):
     decision: Decision
     ends: bool = False
     numbers: dict[str, float | None] = Field(default_factory=dict)
+    again_s: float | None = Field(default=None, gt=0)
 
 
 class Verdict(Value):

@@ -120,6 +120,34 @@ class Domain(Params):
             )
 
 
+class Vantage(Params):
+    """One public resolver, asked while a change of nameservers spreads."""
+
+    name: Text = Field(description="how people call it, and where it stands")
+    address: Text | None = Field(
+        default=None, description="its address, or in the sandbox its name; null: it is asked over HTTPS"
+    )
+    doh: Literal["google", "cloudflare"] | None = Field(
+        default=None, description="whose DNS over HTTPS is asked; null: it is asked by its address"
+    )
+    weight: Positive = Field(default=1.0, description="users behind it, in any unit that all share")
+
+    def wrongs(self) -> Iterator[Wrong]:
+        if (self.address is None) == (self.doh is None):
+            found = "neither" if self.address is None else "both"
+            yield Wrong(("address",), found, "either an address or doh: google or cloudflare")
+
+
+class WebPage(Params):
+    """A page of the site that must be there, whoever answers for its name."""
+
+    host: DomainName = Field(description="its host name")
+    path: Annotated[str, Field(pattern=r"^/[^\s?#]*$"), Words("a path such as /health")] = Field(
+        default="/", description="its path"
+    )
+    says: Text = Field(description="words that stand in it while the site is whole")
+
+
 class Environment(Params):
     """One environment of the project."""
 
@@ -136,6 +164,12 @@ class Environment(Params):
         default=(),
         description="DNS resolvers that find nameservers, the preferred first; none: the sandbox's",
     )
+    propagation: tuple[Vantage, ...] = Field(
+        default=(), description="public resolvers watched while nameservers change, with users behind each"
+    )
+    pages: tuple[WebPage, ...] = Field(
+        default=(), description="pages of the site that are visited through each side while nameservers change"
+    )
     secret_variables: tuple[VariableName, ...] = Field(
         default=(),
         description="environment variables that hold secrets, besides those of databases and vendors",
@@ -150,6 +184,7 @@ class Environment(Params):
 
     def wrongs(self) -> Iterator[Wrong]:
         yield from repeated("people", (person.principal for person in self.people), field="principal")
+        yield from repeated("propagation", (one.name for one in self.propagation))
         if self.gates.approvals == "rehearsed" and self.name != "sandbox":
             yield Wrong(("gates", "approvals"), "rehearsed", "signed: only the sandbox signs for people")
         if self.worlds and self.name != "sandbox":

@@ -42,6 +42,31 @@ def _keep_nothing(_name: str, _content: str) -> None:
     """Keep nothing: the sink of a session whose evidence nobody asked for."""
 
 
+class _Pinned(HTTPAdapter):
+    """Connects to one address, whatever the DNS says, and asks there for the host of the URL.
+
+    Name (SNI) and certificate are still the host's: an address that cannot prove to be it is refused.
+    """
+
+    def __init__(self, address: str, port: int) -> None:
+        self._address, self._port = address, port
+        super().__init__()
+
+    def build_connection_pool_key_attributes(
+        self, request: requests.PreparedRequest, verify: Any, cert: Any = None
+    ) -> Any:
+        where, how = super().build_connection_pool_key_attributes(request, verify, cert)
+        named = {"server_hostname": where["host"]} if where["scheme"] == "https" else {}
+        return {**where, "host": self._address, "port": self._port}, {**how, **named}
+
+    def add_headers(self, request: requests.PreparedRequest, **_: Any) -> None:
+        request.headers["Host"] = urlsplit(request.url or "").netloc
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
+        """Send it without a proxy: one would ask the DNS itself."""
+        return super().send(request, *args, **{**kwargs, "proxies": None})
+
+
 class _Shown(AuthBase):
     """Our own headers and no others: it keeps ~/.netrc out."""
 
@@ -58,7 +83,8 @@ class Http:
     """A session with one vendor's API; a context manager. Made by `connect`, or directly in tests.
 
     `secrets` are the credentials by name; they are masked in all that this session says or keeps.
-    `hear` gets an event for each retry and wait, `keep` each exchange as a file (name, JSON).
+    `hear` gets an event for each retry and wait, `keep` each exchange as a file (name, JSON). `pinned` is the
+    address and port to connect to in place of what the DNS says of the base URL's host.
     """
 
     dialect: Dialect
@@ -68,6 +94,7 @@ class Http:
     timeout_s: float = 30.0
     hear: Callable[[CallEvent], None] = _ignore
     keep: Callable[[str, str], None] = _keep_nothing
+    pinned: tuple[str, int] | None = None
 
     def __post_init__(self) -> None:
         known = {f"{self.dialect.vendor} {name}": value for name, value in self.secrets.items()}
@@ -77,14 +104,15 @@ class Http:
         self._count = 0
         keep_queries_out()
         self._session = requests.Session()
-        self._adapter = HTTPAdapter()
+        self._adapter = _Pinned(*self.pinned) if self.pinned else HTTPAdapter()
         for scheme in ("https://", "http://"):
             self._session.mount(scheme, self._adapter)
         self._session.headers.update({"User-Agent": "runbook/0.1", **self.dialect.headers})
         host = urlsplit(self.base_url)
-        if host.scheme != "https" and host.hostname != "127.0.0.1":
+        reached = self.pinned[0] if self.pinned else host.hostname
+        if host.scheme != "https" and reached != "127.0.0.1":
             raise VendorRefused(f"{self.dialect.vendor}: its address is not https, so nothing is sent there")
-        self._session.trust_env = host.hostname != "127.0.0.1"  # no proxy stands before the sandbox
+        self._session.trust_env = reached != "127.0.0.1"  # no proxy stands before the sandbox
 
     def __enter__(self) -> Http:
         return self

@@ -58,10 +58,11 @@ def _server(routes: Mapping[str, str], name: str, address: str) -> Server:
 
 
 def rehearsal_network(step: Step) -> Network:
-    """Return the sandbox's network: its resolvers in order, routes to all of its servers."""
-    addresses = step.rehearsal().addresses.get("dns", {})
-    resolvers = sorted(name for name in addresses if name.startswith(RESOLVER))
-    return Network.of(resolvers, routes=addresses)
+    """Return the sandbox's network: its resolvers in order, routes to all of its servers and to its site."""
+    listening = step.rehearsal().addresses
+    servers = listening.get("dns", {})
+    resolvers = sorted(name for name in servers if name.startswith(RESOLVER))
+    return Network.of(resolvers, routes={**listening.get("site", {}), **servers})
 
 
 def read_servers(step: Step, network: Network, hosts: Sequence[str]) -> dict[str, list[Server]]:

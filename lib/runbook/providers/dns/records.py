@@ -9,6 +9,7 @@ alias, no type of the DNS: its value is a name.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Literal
 
 import dns.exception
@@ -27,6 +28,7 @@ APEX = ("", "@")
 TXT_BYTES = 255
 TXT_TYPES = (RdataType.TXT, RdataType.SPF)
 IDNA = dns.name.IDNA_2008_Practical
+NAMES_KEPT = 20_000  # parsed names: a large zone's are sorted and compared many times over
 
 
 class RecordSet(Value):
@@ -60,6 +62,7 @@ class Difference(Value):
         return f"{self.name} {self.type} {self.kind}: {sides}"
 
 
+@lru_cache(NAMES_KEPT)
 def parse_name(text: str, *, zone: str | None = None) -> Name:
     """Return a name; with `zone`, one without a dot at its end is relative to it, "" and "@" are the apex.
 

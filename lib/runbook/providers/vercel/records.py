@@ -39,6 +39,7 @@ class Record(Value):
     ttl_s: int
     system: bool
     created_at: datetime | None
+    updated_at: datetime | None = None
     comment: str = ""
 
     def in_a_line(self) -> str:
@@ -63,6 +64,7 @@ class _Record(Shape):
     mxPriority: int | None = None  # noqa: N815  # its name
     priority: int | None = None
     createdAt: int | None  # noqa: N815  # its name
+    updatedAt: int | None = None  # noqa: N815
     comment: str = ""
 
 
@@ -219,6 +221,7 @@ def _told(one: _Record, domain: str) -> Record:
         ttl_s=TTL_DEFAULT_S if one.ttl is None else one.ttl,
         system=one.creator == "system",
         created_at=None if one.createdAt is None else at(one.createdAt),
+        updated_at=None if one.updatedAt is None else at(one.updatedAt),
         comment=one.comment,
     )
 

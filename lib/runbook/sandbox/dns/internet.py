@@ -272,6 +272,8 @@ class Internet:
         """Let the world change now: resolvers catch up with it as it was, kept replies are void."""
         self.catch_up()
         self.revision += 1
+        for resolver in self.resolvers.values():
+            resolver.stirred_s = self.now_s()
 
     def _attach(self, hosted: Hosted) -> None:
         """Serve a zone at its nameservers and hear of its changes."""

@@ -53,6 +53,7 @@ class Dns(Part):
     scenarios: ClassVar[Mapping[str, str]] = {
         "lame-delegation": "the first nameserver Cloudflare gives a zone refuses to answer for it",
         "stale-nameserver": "the first nameserver Cloudflare gives a zone does not hear of changes any more",
+        "stale-at-vercel": "the first of Vercel's nameservers does not hear of changes to a zone any more",
         "ds-left-at-parent": "the zone is signed at Vercel, so its DS stands at the registry",
     }
 
@@ -95,6 +96,8 @@ class Dns(Part):
                     self.internet.break_zone(servers[0], origin, "refused")
                 case "stale-nameserver":
                     self.internet.break_zone(servers[0], origin, "stale")
+                case "stale-at-vercel":
+                    self.internet.break_zone(self.internet.assigned("vercel", origin)[0], origin, "stale")
                 case "ds-left-at-parent":
                     self.internet.sign("vercel", origin)
 

@@ -26,7 +26,7 @@ from dns.rdatatype import RdataType
 from dns.rrset import RRset
 
 from runbook.sandbox.dns.behaviour import Behaviour
-from runbook.sandbox.dns.cache import Cache, Held, Kept, Key
+from runbook.sandbox.dns.cache import NEVER_S, Cache, Held, Kept, Key
 from runbook.sandbox.dns.lookup import Question, Reply
 from runbook.sandbox.dns.wire import Endpoint
 
@@ -77,6 +77,8 @@ class Resolver(Endpoint):
         self.behaviour = behaviour
         self.cache = Cache()
         self.turn = self.turn_on_record = 0  # questions it asked; they decide which server is asked next
+        self.asked: set[Key] = set()  # what its users ask in every second
+        self.stirred_s = 0  # since when nothing has changed for it: its zones' data, whom it asks
         self._around, self._seed = surroundings, seed
 
     def stamp(self) -> int:
@@ -109,12 +111,50 @@ class Resolver(Endpoint):
         return Reply(Rcode.SERVFAIL, said=LOOP, lasting=False)
 
     def catch_up(self, now_s: int) -> None:
-        """Do what a busy resolver did until now: fetch each delegation and DS when it ran out."""
+        """Do what a busy resolver did until now: fetch each delegation and DS when it ran out.
+
+        What its users ask all the time (`asked`) was fetched anew as often as it ran out; as long as nothing
+        has changed for it that brought the same again.
+        """
+        for key in self.asked & self.cache.answers.keys():
+            self._age(key, now_s)
         if self.cache.soonest_s > now_s:
             return
+        before = {zone: held.servers for zone, held in self.cache.delegations.items()}
         for until_s, zone, rdtype in self.cache.take_run_out(now_s):
             if self.behaviour.busy:
                 self._fetch_again(zone, rdtype, until_s, now_s)
+            held = self.cache.delegations.get(zone)
+            if rdtype == RdataType.NS and (held is None or held.servers != before[zone]):
+                self.stirred_s = max(self.stirred_s, until_s)
+
+    def unsettled_s(self) -> int:
+        """Return when the next thing from before the last change runs out: another may come then."""
+        answers, delegations = self.cache.answers, self.cache.delegations
+        signers = {key for key in answers if key[1] == RdataType.DS}
+        old = [
+            key for key in (self.asked | signers) & answers.keys() if self._fetched_s(key) <= self.stirred_s
+        ]
+        ends = [answers[key].until_s for key in old]
+        ends += [held.until_s for held in delegations.values() if held.since_s <= self.stirred_s]
+        return min(ends, default=NEVER_S)
+
+    def _fetched_s(self, key: Key) -> int:
+        return self.cache.answers[key].until_s - self._period_s(key)
+
+    def _period_s(self, key: Key) -> int:
+        kept = self.cache.answers[key]
+        if kept.records is not None:
+            return self.behaviour.kept_for_s(kept.records.ttl)
+        ttl_s = min(kept.soa.ttl, kept.soa[0].minimum) if kept.soa is not None else 0
+        return self.behaviour.kept_for_s(ttl_s, negative=True)
+
+    def _age(self, key: Key, now_s: int) -> None:
+        """Let an answer have been renewed whenever it ran out before now, if that brought nothing new."""
+        kept, period_s = self.cache.answers[key], self._period_s(key)
+        if kept.until_s < now_s and self._fetched_s(key) > self.stirred_s and period_s:
+            until_s = now_s + (kept.until_s - now_s) % period_s
+            self.cache.keep(*key, replace(kept, until_s=until_s))
 
     def learn(self, origin: Name, *, age_s: int) -> None:
         """Know a zone's delegation as one who fetched it `age_s` seconds ago; nothing has changed since."""

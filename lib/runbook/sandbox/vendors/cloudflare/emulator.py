@@ -23,6 +23,7 @@ from runbook.sandbox.vendors.cloudflare.rulesets import Rulesets
 from runbook.sandbox.vendors.cloudflare.saying_no import BAD, FORBIDDEN, Refusal, failure, success
 from runbook.sandbox.vendors.cloudflare.settings import Settings
 from runbook.sandbox.vendors.cloudflare.zones import SIDE, Zones
+from runbook.sandbox.world.faults import Fault
 from runbook.sandbox.world.part import HEX, Answer, Call, Part, Route
 from runbook.sandbox.world.state import Doc
 from runbook.sandbox.world.world import World
@@ -31,6 +32,9 @@ BASE: Final = "/cloudflare/client/v4"
 ACCOUNT: Final = "0a11ce0a11ce0a11ce0a11ce0a11ce00"
 CALLS, WINDOW = 1_200, timedelta(minutes=5)
 _UNAUTHORIZED: Final = 401
+MEDDLED_AFTER: Final = timedelta(minutes=30)
+ASTRAY: Final = "omnihub-web.hosting.example"
+_MEDDLES: Final = ("site-fails-at-cloudflare", "wrong-record-at-cloudflare")
 _READS: Final = frozenset({"read_events"})
 
 
@@ -41,6 +45,10 @@ class Cloudflare(Part):
         "delegated-to-cloudflare": "The registry names Cloudflare's nameservers for every zone it has there",
         "pending-certificate": "Universal SSL at Cloudflare never gets through validation",
         "waf-blocks": "Cloudflare's WAF has blocked and challenged requests for the last ten minutes",
+        "site-fails-at-cloudflare": "Half an hour after the zone is active somebody proxies the site",
+        "wrong-record-at-cloudflare": "Half an hour after the zone is active, or now when it is, somebody "
+        "leads www astray",
+        "cloudflare-outage": "Cloudflare's API answers 503 to everything, until faults are lifted",
         "cloudflare-pro": "Every zone at Cloudflare is on the plan Pro, also those to come",
         "cloudflare-enterprise": "Every zone at Cloudflare is on the plan Enterprise, also those to come",
     }
@@ -93,8 +101,15 @@ class Cloudflare(Part):
                 self.zones.delegate()
             case "pending-certificate":
                 self.table("meta").put("stuck", {"certificates": True})
+            case "cloudflare-outage":
+                self.world.set_fault(Fault(name="status", vendor=self.name, times=None))
             case "waf-blocks":
                 self._analytics.block()
+            case _ if scenario in _MEDDLES:
+                active = [zone for zone in self.zones.all() if zone["status"] == "active"]
+                self.table("habits").put(scenario, {})
+                for zone in active:
+                    self._meddle(zone)
             case _:
                 self.zones.set_plan(scenario.removeprefix("cloudflare-"))
 
@@ -104,12 +119,42 @@ class Cloudflare(Part):
                 activated = self.zones.look(data["zone"], scheduled=data.get("scheduled", False))
                 if activated is not None:
                     self.certificates.order(activated)
+                    self.later("meddle", after=MEDDLED_AFTER, zone=activated["id"])
+            case "meddle":
+                self._meddle(*[zone for zone in self.zones.all() if zone["id"] == data["zone"]])
             case "certificate":
                 self.certificates.advance(data["pack"], data["status"])
             case "give_up":
                 self.zones.give_up(data["zone"], since=data["since"], status=data["status"])
             case _:
                 self.zones.purge(data["zone"])
+
+    def is_proxied(self, host: str) -> bool:
+        """Return whether a host's visitors are served by the edge: proxied, in a zone that is active."""
+        return any(
+            record["name"] == host and record.get("proxied", False)
+            for zone in self.zones.all()
+            if zone["status"] in ("active", "moved")
+            for record in self.zones.records(zone).values()
+        )
+
+    def has_certificate(self, host: str) -> bool:
+        """Return whether the edge can prove to be a host: its zone has a certificate that is deployed."""
+        ours = {zone["id"] for zone in self.zones.all() if f".{host}".endswith(f".{zone['name']}")}
+        packs = self.table("packs").values()
+        return any(pack["zone"] in ours and pack["status"] == "active" for pack in packs)
+
+    def _meddle(self, *zones: Doc) -> None:
+        """Let somebody change records by hand, when a scenario says so; once."""
+        for zone in zones:
+            name, habits = zone["name"], self.table("habits")
+            if "site-fails-at-cloudflare" in habits:
+                for host in (name, f"www.{name}"):
+                    self._records.meddle(zone, host, proxied=True)
+            if "wrong-record-at-cloudflare" in habits:
+                self._records.meddle(zone, f"www.{name}", content=ASTRAY)
+        if zones:
+            self.table("habits").clear()
 
     # Saying no
 

@@ -48,6 +48,7 @@ class Namecheap(Registrar):
         **BY_HAND,
         "namecheap-key-refused": "Namecheap's API access is switched off: its balance fell below the least",
         "namecheap-hiccup": "Namecheap's next three replies are an error that goes away",
+        "namecheap-busy": "Somebody else has used up this minute's calls to Namecheap: the next four are 405",
         "registered-at-godaddy": f"{MAIN} is registered at GoDaddy",
     }
 
@@ -92,6 +93,8 @@ class Namecheap(Registrar):
                 self.table("state").put("access", {"off": True})
             case "namecheap-hiccup":
                 self.table("state").put("hiccups", {"left": 3})
+            case "namecheap-busy":
+                self.table("state").put("busy", {"left": 4})
             case "registered-at-godaddy" if MAIN in self.table("domains"):
                 self.table("domains").drop(MAIN)
             case _:
@@ -101,7 +104,7 @@ class Namecheap(Registrar):
 
     def authorize(self, call: Call) -> Answer | None:
         """Judge key and address; before both, whether there were too many calls."""
-        if Quota(self.table("usage"), _WINDOWS).take("all", self.now):
+        if Quota(self.table("usage"), _WINDOWS).take("all", self.now) or self._used_up("busy"):
             return self.limited(None)
         command = call.one("Command")
         for name, number, words in _MISSING:
@@ -124,11 +127,16 @@ class Namecheap(Registrar):
         return Answer(405, _TOO_MANY, content_type="text/html")
 
     def _hiccup(self, command: str) -> Answer | None:
-        left = self.table("state").get("hiccups", {"left": 0})["left"]
-        if not left:
+        if not self._used_up("hiccups"):
             return None
-        self.table("state").put("hiccups", {"left": left - 1})
         return refused(command, [("3050900", "Unknown error from UserInfo")])
+
+    def _used_up(self, what: str) -> bool:
+        """Return whether one more call meets that trouble; with the last it is over."""
+        left = int(self.table("state").get(what, {"left": 0})["left"])
+        if left:
+            self.table("state").put(what, {"left": left - 1})
+        return left > 0
 
     # Commands
 

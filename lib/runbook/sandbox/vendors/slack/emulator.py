@@ -9,8 +9,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
+from runbook.sandbox.world.faults import Fault
 from runbook.sandbox.world.part import LOWER, UPPER, Answer, Call, Part, Route
 from runbook.sandbox.world.state import Doc
 
@@ -24,6 +25,13 @@ _PAGE, _PAGE_MOST, _TEXT_MOST = 100, 1000, 40_000
 class Slack(Part):
     name = "slack"
     mounts = ("slack", "slack-hooks")
+    scenarios: ClassVar[Mapping[str, str]] = {
+        "slack-outage": "Slack answers 503 to everything, until faults are lifted",
+    }
+
+    def play(self, scenario: str) -> None:
+        if scenario == "slack-outage":
+            self.world.set_fault(Fault(name="status", vendor=self.name, times=None))
 
     def routes(self) -> Iterable[Route]:
         for path, call, handler in (

@@ -21,6 +21,8 @@ from runbook.sandbox.vendors.vercel.projects import Projects
 from runbook.sandbox.vendors.vercel.records import Records
 from runbook.sandbox.vendors.vercel.releases import MANUAL, Releases
 from runbook.sandbox.vendors.vercel.traffic import Traffic
+from runbook.sandbox.vendors.vercel.zonefile import EDGE, record
+from runbook.sandbox.world.faults import Fault
 from runbook.sandbox.world.part import LOWER, UPPER, Answer, Call, Part, Route
 from runbook.sandbox.world.state import Doc
 from runbook.sandbox.world.world import World
@@ -48,6 +50,9 @@ class Vercel(Part):
     mounts = ("vercel", "vercel-console")
     scenarios: ClassVar[Mapping[str, str]] = {
         "record-drift": "somebody changes a record at Vercel, right now",
+        "many-records": "a zone file of 250 names is uploaded at Vercel: more than Cloudflare holds on Free",
+        "unportable-record": "a name at Vercel has an alias beside a text, which Cloudflare cannot hold",
+        "vercel-outage": "Vercel's API answers 503 to everything, until faults are lifted",
         "hobby-plan": "the team is on the Hobby plan: no rolling releases, a rollback by one deployment only",
         "release-under-way": "somebody has begun to release another build",
         "foreign-release": "somebody deploys to production, an hour into the release under way or the next",
@@ -108,6 +113,14 @@ class Vercel(Part):
         match scenario:
             case "record-drift":
                 self.records.drift("status", "omnihub.status-pages.example.")
+            case "many-records":
+                rows = [(f"customer-{number:03d}", "A", "203.0.113.90", 3600, None) for number in range(250)]
+                self.records.bring(DOMAIN, [record(DOMAIN, *row) for row in rows])
+            case "unportable-record":
+                rows = [("shop", "ALIAS", EDGE, 300, None), ("shop", "TXT", "verified", 300, None)]
+                self.records.bring(DOMAIN, [record(DOMAIN, *row) for row in rows])
+            case "vercel-outage":
+                self.world.set_fault(Fault(name="status", vendor=self.name, times=None))
             case "hobby-plan":
                 self.projects.change(plan="hobby")
             case "release-under-way":

@@ -1,0 +1,45 @@
+"""Moving a zone's delegation from Vercel to Cloudflare, watching the world follow, and the way back.
+
+migration.py    what a migration goes by: the pre-configuration's record, both sides
+preflight.py    what must hold in the hour of the switch
+switching.py    the switch at the registrar, seen at the parent; and back
+propagation.py  who answers the world now
+watching.py     one look: what is seen, what it decides, whom to tell
+concluding.py   what it comes to
+failing.py      the DNS fails: which case it is, and both ways out
+"""
+
+from runbook.changes.delegation.concluding import all_moved, conclude
+from runbook.changes.delegation.migration import Migration, Side, read_migration
+from runbook.changes.delegation.preflight import (
+    old_ttls_gone,
+    parent_ready,
+    people_ready,
+    prepared_well,
+    registrar_ready,
+    zone_ready,
+)
+from runbook.changes.delegation.propagation import Propagation, read_propagation
+from runbook.changes.delegation.switching import Delegate, Switched, plan_switch, read_switched
+from runbook.changes.delegation.watching import look
+
+__all__ = [
+    "Delegate",
+    "Migration",
+    "Propagation",
+    "Side",
+    "Switched",
+    "all_moved",
+    "conclude",
+    "look",
+    "old_ttls_gone",
+    "parent_ready",
+    "people_ready",
+    "plan_switch",
+    "prepared_well",
+    "read_migration",
+    "read_propagation",
+    "read_switched",
+    "registrar_ready",
+    "zone_ready",
+]

@@ -1,0 +1,77 @@
+"""Messages are sent once, name their run, and never stop the work."""
+
+import pytest
+
+from runbook.changes.notices import Tell, tell
+from runbook.sandbox.world.faults import Fault
+from tests.memory_worlds import ENVIRONMENT, memory_world
+
+TEXT = "the nameservers are switched"
+
+
+@pytest.fixture
+def world():
+    with memory_world() as made:
+        yield made
+
+
+def test_a_message_names_its_run_and_is_proven_by_a_link(world):
+    """The run's name is what it is found by."""
+    change = tell(world.step(), TEXT)
+    notice = change.apply(world.step())
+    assert world.messages() == [f"{TEXT} (run r1)"]
+    assert notice.link.startswith("https://")
+    assert notice.trouble == ""
+    assert change.resource() == "Slack messages of r1"
+
+
+def test_sent_again_after_a_kill_it_is_not_said_twice(world):
+    """The channel is read for it first."""
+    change = tell(world.step(), TEXT)
+    change.apply(world.step())
+    world.pass_s(3600)
+    change.apply(world.step(repeated=True))
+    assert len(world.messages()) == 1
+
+
+@pytest.mark.parametrize("fault", ["status", "cut", "malformed"])
+def test_an_outage_of_slack_is_written_down_and_stops_nothing(world, fault):
+    """Nobody can be cut off by a message that was not sent; the record says that nobody was told."""
+    world.world.set_fault(Fault(name=fault, vendor="slack", times=None))
+    step = world.step()
+    notice = tell(step, TEXT).apply(step)
+    assert notice.trouble
+    assert dict(notice.rows())["nobody was told"] == notice.trouble
+    assert any("the work goes on" in remark for remark in step.remarks)
+
+
+def test_its_state_is_not_asked_for_and_it_stays_after_a_rollback(world):
+    """A person who reads of an undone message would look for it in vain."""
+    change = tell(world.step(), TEXT)
+    assert change.observe(world.step()) is None
+    assert not change.has_undo
+    assert change.effect == "at least once"
+
+
+def test_by_webhook_it_says_that_it_was_sent_again(world):
+    """Nobody can look into the channel then, so its text tells."""
+    since = world.now()
+    change = Tell(run="r1", text=TEXT, since=since, by_webhook=True)
+    change.apply(world.step())
+    change.apply(world.step(repeated=True))
+    assert world.messages() == [TEXT, f"{TEXT} (sent again after an interruption)"]
+
+
+@pytest.mark.parametrize(
+    ("secrets", "by_webhook"),
+    [({"token": "TOKEN", "webhook_url": "HOOK"}, False), ({"webhook_url": "HOOK"}, True)],
+)
+def test_a_bots_token_is_preferred_where_the_environment_has_one(world, secrets, by_webhook):
+    """Only with it can a message be found again."""
+    step = world.step()
+    slack = ENVIRONMENT.vendors["slack"].model_copy(
+        update={"base_url": "https://slack.com/api", "secret_variables": secrets}
+    )
+    vendors = {**ENVIRONMENT.vendors, "slack": slack}
+    step.environment = lambda: ENVIRONMENT.model_copy(update={"vendors": vendors})
+    assert tell(step, TEXT).by_webhook is by_webhook
