@@ -13,8 +13,9 @@ from runbook.gates import approvals
 from runbook.gates.approvals import Context, Request, Signature, Standing
 from runbook.gates.asked import Asked, asked_for
 from runbook.journal import FileJournal, Record, read_journal
-from runbook.opening import JOURNAL, beginning_of, clock_of, find_run
+from runbook.opening import JOURNAL, beginning_of, find_run
 from runbook.plan import Environment, Person, Secrets, environments, load_environment, load_plan, project_root
+from runbook.rehearsing import clock_of
 from runbook.signatures import Key, KeyFile, Signers, signers_of, with_revoked
 from runbook.verifying import Verification
 from runbook.verifying import verify as verify_folder

@@ -6,11 +6,13 @@ import fcntl
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 
 class Clock(Protocol):
-    """Where a run takes its time from."""
+    """Where a run takes its time from; one that `jumps` lets any wait be over at once."""
+
+    jumps: ClassVar[bool]
 
     def now(self) -> datetime:
         """Return the time, timezone-aware UTC."""
@@ -25,6 +27,8 @@ class Clock(Protocol):
 class WallClock:
     """The machine's clock."""
 
+    jumps: ClassVar[bool] = False
+
     def now(self) -> datetime:
         return datetime.now(UTC)
 
@@ -38,6 +42,8 @@ class WallClock:
 
 class VirtualClock:
     """A clock that stands still until it is moved, and never moves back."""
+
+    jumps: ClassVar[bool] = True
 
     def __init__(self, start: datetime) -> None:
         if start.tzinfo is None:
@@ -62,6 +68,8 @@ class VirtualClock:
 
 class FileClock:
     """A virtual clock that several processes share: its time stands in a file, and waiting moves it on."""
+
+    jumps: ClassVar[bool] = True
 
     def __init__(self, path: Path) -> None:
         self._path = path

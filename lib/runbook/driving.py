@@ -7,7 +7,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -21,8 +21,9 @@ from runbook.errors import InputError, JournalError, ReplayMismatch, RunBusy, ex
 from runbook.files import write_atomically
 from runbook.journal import FileJournal, Record, driving, read_journal
 from runbook.masking import masked
-from runbook.opening import JOURNAL, Beginning, begin_run, clock_of, make_folder, run_folder
+from runbook.opening import JOURNAL, Beginning, begin_run, make_folder, run_folder
 from runbook.plan import Secrets, known_secrets
+from runbook.rehearsing import clock_of, world_of
 from runbook.report import write_index
 from runbook.sealing import seal, sealing_key
 from runbook.summary import Summary
@@ -39,13 +40,16 @@ SHUTDOWN_NOISE = "[IPKernelApp] ERROR | KeyboardInterrupt caught in kernel.\n"
 class Driver:
     """Executes runs of one project. `hear` gets what a kernel shows while it works.
 
-    `times` are seconds that went by before, to be shown among the times of the run.
+    `times` are seconds that went by before, to be shown among the times of the run. Of a rehearsal: `world`
+    is the folder of the running world that it shares with others, `signed` what it signs when asked.
     """
 
     root: Path
     hear: Callable[[str, Any], None] = lambda _kind, _data: None
     timeout_s: float | None = None
     times: Mapping[str, float] = field(default_factory=dict)
+    world: Path | None = None
+    signed: str = ""
 
     def run(self, begin: Beginning, *, answer: str = "") -> Summary:
         """Execute the runbook and return its account.
@@ -56,14 +60,15 @@ class Driver:
         came to is on record before.
         """
         folder = make_folder(self.root, begin.run_id)
-        with driving(folder, clock=WallClock()):
-            journal = begin_run(self.root, begin, clock=clock_of(begin.environment))
+        with driving(folder, clock=WallClock()), self._world_of(begin) as world:
+            clock = clock_of(begin.environment, world)
+            journal = begin_run(self.root, begin, clock=clock)
             journal.close()
             _refuse_over(begin, journal.records)
             write_index(folder.parent)  # so that it shows as running
-            ending = self._execute(begin, folder / NOTEBOOK, replay=False, answer=answer)
+            ending = self._execute(begin, folder / NOTEBOOK, replay=False, answer=answer, world=world)
             with _signals_deferred():
-                self._close_record(folder, ending, begin)
+                self._close_record(folder, ending, clock)
                 self._show_anew(begin, folder)
                 summary = seal(folder, key=sealing_key(begin.environment, folder.parent))
                 write_index(folder.parent)
@@ -88,6 +93,12 @@ class Driver:
             write_index(folder.parent)
         return summary
 
+    def _world_of(self, begin: Beginning) -> AbstractContextManager[Path | None]:
+        if self.world is not None:
+            return nullcontext(self.world)
+        where = (begin.runbook, begin.environment, begin.run_id)
+        return world_of(self.root, runbook=where[0], environment=where[1], run_id=where[2])
+
     def _show_anew(self, begin: Beginning, folder: Path) -> None:
         """Replace the notebook of a run that was taken up again by one shown from the whole record."""
         if all(line.kind != "resumed" for line in read_journal(folder / JOURNAL)):
@@ -97,11 +108,28 @@ class Driver:
             if _is_shown(self._execute(begin, shown, replay=True)):
                 shown.replace(folder / NOTEBOOK)
 
-    def _execute(self, begin: Beginning, output: Path, *, replay: bool, answer: str = "") -> Ending:
+    def _execute(
+        self,
+        begin: Beginning,
+        output: Path,
+        *,
+        replay: bool,
+        answer: str = "",
+        world: Path | None = None,
+    ) -> Ending:
         secrets, evidence = known_secrets(self.root), run_folder(self.root, begin.run_id) / "evidence"
         evidence.mkdir(mode=0o755, exist_ok=True)
         with tempfile.TemporaryFile() as log:  # it has no name: what is not yet masked cannot be left behind
-            order = self._order(begin, output, log, secrets, replay=replay, answer=answer)
+            outputs = run_folder(self.root, begin.run_id).parent
+            told = surroundings.kernel_environment(
+                root=self.root,
+                outputs=outputs,
+                replay=replay,
+                answer=answer,
+                world=world.resolve() if world else None,
+                signed=self.signed,
+            )
+            order = self._order(begin, output, log, secrets, replay=replay, told=told)
             try:
                 return execute(order)
             except OSError as error:
@@ -110,25 +138,29 @@ class Driver:
                 _keep_log(log, evidence / "kernel.log", secrets)
 
     def _order(
-        self, begin: Beginning, output: Path, log: BinaryIO, secrets: Secrets, *, replay: bool, answer: str
+        self,
+        begin: Beginning,
+        output: Path,
+        log: BinaryIO,
+        secrets: Secrets,
+        *,
+        replay: bool,
+        told: dict[str, str],
     ) -> Order:
         own = {"environment": begin.environment, "run_id": begin.run_id, "mode": begin.mode}
-        outputs = run_folder(self.root, begin.run_id).parent
         return Order(
             source=catalogue.find(self.root, begin.runbook).path,
             output=output,
             parameters={**own, **begin.params},
             cwd=self.root,
-            environment=surroundings.kernel_environment(
-                root=self.root, outputs=outputs, replay=replay, answer=answer
-            ),
+            environment=told,
             hear=(lambda _kind, _data: None) if replay else self.hear,  # it was heard when it happened
             log=log,
             mask=partial(masked, secrets),
             timeout_s=self.timeout_s,
         )
 
-    def _close_record(self, folder: Path, ending: Ending, begin: Beginning) -> None:
+    def _close_record(self, folder: Path, ending: Ending, clock: Clock) -> None:
         """Put on record how the kernel ended; the kernel's own lines stay the truth about the steps."""
         _await_scratch(folder)
         began = time.monotonic()
@@ -142,7 +174,7 @@ class Driver:
             "times": {name: round(seconds, 3) for name, seconds in times.items()},
             "exit_code": 0 if ending.how == "completed" else exit_code_of(ending.error),
         }
-        journal = _when_free(folder / JOURNAL, clock_of(begin.environment))
+        journal = _when_free(folder / JOURNAL, clock)
         try:
             journal.append("ended", f"the notebook's execution: {ending.how}", data=data)
         finally:

@@ -8,7 +8,8 @@ from runbook import surroundings
 from runbook.account import summarize
 from runbook.errors import JournalError
 from runbook.journal import is_held, read_journal
-from runbook.opening import JOURNAL, clock_of, run_folder
+from runbook.opening import JOURNAL, run_folder
+from runbook.rehearsing import clock_of
 from runbook.summary import Summary
 
 

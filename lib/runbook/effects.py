@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Literal
 
+from runbook import surroundings
 from runbook.changes.applying import apply_change
 from runbook.changes.interface import Applied, Change, Plan
 from runbook.errors import (
@@ -132,7 +133,7 @@ class Effects(Undoing):
         context = self._context()
         step.evidence(request.file_name, request.content())
         if self._place.environment.gates.approvals == "rehearsed":
-            approvals.rehearse(self._place.folder, request, context)
+            approvals.rehearse(self._place.folder, request, context, surroundings.rehearsed_signatures())
         standing = approvals.collect(self._place.folder, request, context)
         if standing.enough:
             return approvals.Approval(request=request, signatures=standing.valid)

@@ -11,8 +11,9 @@ from runbook.clock import Clock, WallClock, utc_text
 from runbook.errors import InputError, JournalError, RunbookError, RunBusy, UnknownName
 from runbook.gates.reservations import FOLDER, Reservation, Reservations
 from runbook.journal import FileJournal, read_journal
-from runbook.opening import JOURNAL, beginning_of, clock_of, find_run, make_run, run_folder
+from runbook.opening import JOURNAL, beginning_of, find_run, make_run, run_folder
 from runbook.plan import known_secrets
+from runbook.rehearsing import clock_of, enter_world
 from runbook.report import write_index
 from runbook.sealing import seal, sealing_key
 from runbook.seals import SUMS
@@ -32,6 +33,8 @@ def abort(root: Path, run_id: str, *, reason: str, rollback: bool) -> Summary:
     found = summarize(records)
     if found.terminal and not rollback:
         raise InputError(f"the run {run_id} is over already ({found.status}): {found.verdict}")
+    if rollback:
+        enter_world(root, runbook=begin.runbook, environment=begin.environment, run_id=run_id)
     clock = clock_of(begin.environment)
     try:
         journal = FileJournal.open(folder / JOURNAL, clock=clock)

@@ -13,7 +13,8 @@ from typing import Any, Literal
 from runbook import catalogue, showing, surroundings
 from runbook.account import is_over, summarize
 from runbook.charts import display
-from runbook.clock import Clock, FileClock, WallClock
+from runbook.clock import Clock, WallClock
+from runbook.earlier import read_earlier
 from runbook.errors import InputError, JournalError, ReplayMismatch, RunBusy, UnfinishedRun, UnknownName
 from runbook.gates.approvals import signers_of
 from runbook.gates.reservations import Reservations
@@ -21,19 +22,26 @@ from runbook.journal import FileJournal, Record, digest, is_held, read_journal
 from runbook.masking import guard_kernel
 from runbook.outline import read_outline
 from runbook.parameters import check_parameters, read_schema
-from runbook.plan import RolloutPlan, Secrets, known_secrets, load_environment, load_plan, project_root
+from runbook.plan import (
+    Environment,
+    RolloutPlan,
+    Secrets,
+    known_secrets,
+    load_environment,
+    load_plan,
+    project_root,
+)
 from runbook.recording import Place, Recorder, taken_up
+from runbook.rehearsing import clock_of, enter_world, rehearsal
 from runbook.run import Run
-from runbook.sandbox.world.launch import find_world
-from runbook.sandbox.world.remote import RemoteWorld, SandboxClock
-from runbook.step import Rehearsal
+from runbook.step import Earlier
 from runbook.summary import Summary
 from runbook.values import Value
 
 Mode = Literal["", "plan", "apply"]
 JOURNAL = "journal.jsonl"
 _SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-_OWN = ("environment", "run_id", "mode")  # parameters of every runbook, not of one
+OWN = ("environment", "run_id", "mode")  # parameters of every runbook, not of one
 
 _open_runs: dict[str, Run] = {}
 
@@ -63,13 +71,10 @@ def open_run(
     is still open, RunBusy when another process executes it, ReplayMismatch when it is another run's record.
     """
     _prepare_shell()
-    clock = clock_of(environment)
     root = project_root(Path.cwd())
     guard_kernel(showing.shell(), known_secrets(root))
     given = params.model_dump() if isinstance(params, Value) else params
-    begin = prepare(
-        root, runbook, environment=environment, run_id=run_id, mode=mode, params=given, clock=clock
-    )
+    begin = prepare(root, runbook, environment=environment, run_id=run_id, mode=mode, params=given)
     if run_id and not mode:
         begin = replace(begin, mode=_recorded_mode(root, run_id) or begin.mode)
     same = _open_runs.get(begin.run_id if run_id else _signature(begin))
@@ -77,37 +82,11 @@ def open_run(
         refuse_other_run(same.opened, begin)
         return same
     if not run_id:
-        refuse_unfinished(root, begin, clock=clock)
-    run = _take_up(root, begin, clock=clock)
+        refuse_unfinished(root, begin)
+    enter_world(root, runbook=runbook, environment=environment, run_id=begin.run_id)
+    run = _take_up(root, begin, clock=clock_of(environment))
     _open_runs[begin.run_id] = _open_runs[_signature(begin)] = run
     return run
-
-
-def clock_of(environment: str) -> Clock:
-    """Return the clock of an environment: the wall clock, or in a rehearsal its world's."""
-    if environment != "sandbox":
-        return WallClock()
-    if file := surroundings.sandbox_clock():
-        return FileClock(file)
-    world = _world()
-    return SandboxClock(world) if world else WallClock()
-
-
-def _world() -> RemoteWorld | None:
-    """Return the rehearsal world that RUNBOOK_WORLD names and that runs, if any."""
-    folder = surroundings.world()
-    return find_world(Path(folder)) if folder else None
-
-
-def _rehearsal() -> Rehearsal:
-    """Return the sandbox's world as steps meet it; InputError when none runs."""
-    world = _world()
-    if world is None:
-        raise InputError(
-            "this step needs the rehearsal world, and none runs. Start it with: runbook sandbox up, "
-            f"then: export {surroundings.WORLD_VARIABLE}=outputs/.sandbox"
-        )
-    return Rehearsal(url=world.url, secrets=world.secrets(), addresses=world.addresses())
 
 
 def _prepare_shell() -> None:
@@ -126,9 +105,11 @@ def prepare(
     run_id: str,
     mode: Mode,
     params: Mapping[str, Any] | None,
-    clock: Clock,
 ) -> Beginning:
-    """Check everything a run begins with, and touch nothing; raises InputError of every kind."""
+    """Check everything a run begins with, and touch nothing; raises InputError of every kind.
+
+    A run's name holds the machine's time also where its own clock is a rehearsal's: it tells runs apart.
+    """
     entry = catalogue.find(root, runbook)
     where = load_environment(root, environment)
     own = {"environment": environment, "run_id": run_id, "mode": mode}
@@ -140,12 +121,12 @@ def prepare(
         )
     if run_id and not _SAFE_ID.fullmatch(run_id):
         raise InputError(f"run_id {run_id!r}: use letters, digits, dots, dashes and underscores, at most 128")
-    stamp = clock.now().strftime("%Y%m%dT%H%M%SZ")
+    stamp = WallClock().now().strftime("%Y%m%dT%H%M%SZ")
     return Beginning(
         runbook=runbook,
         environment=environment,
         mode=mode or where.default_mode,
-        params={name: value for name, value in given.items() if name not in _OWN},
+        params={name: value for name, value in given.items() if name not in OWN},
         run_id=run_id or f"{runbook}-{environment}-{stamp}-{secrets.token_hex(2)}",
     )
 
@@ -279,7 +260,8 @@ def make_run(
         secrets=Secrets(environment),
         known=known_secrets(root),
         replay_only=shown or by_hand,
-        rehearsal=_rehearsal,
+        rehearsal=rehearsal,
+        read_earlier=_earlier_reader(root, environment),
         read_params=lambda: (load_plan(root), load_environment(root, begin.environment)),
     )
     surroundings.forget_libpq()
@@ -301,6 +283,19 @@ def _notebook_of(root: Path, begin: Beginning, *, by_hand: bool) -> Path:
         if not by_hand:
             raise
         return run_folder(root, begin.run_id) / "notebook.ipynb"
+
+
+def _earlier_reader(root: Path, environment: Environment) -> Callable[[str], Earlier]:
+    """Return what reads other runs of an environment, held against its own list of signers."""
+    outputs = surroundings.outputs_folder(root)
+
+    def read(run_id: str) -> Earlier:
+        signers = signers_of(root, outputs, environment.name)
+        return read_earlier(
+            outputs, run_id, environment=environment.name, signers=signers, people=environment.people
+        )
+
+    return read
 
 
 def _plan_reader(root: Path, *, by_hand: bool) -> Callable[[], RolloutPlan]:
@@ -345,11 +340,11 @@ def _signature(begin: Beginning) -> str:
     return digest([begin.runbook, begin.environment, begin.mode, begin.params])
 
 
-def refuse_unfinished(root: Path, begin: Beginning, *, clock: Clock) -> None:
+def refuse_unfinished(root: Path, begin: Beginning) -> None:
     """Raise UnfinishedRun when such a run is open; in the sandbox the old one is abandoned."""
     for folder, other in unfinished(root, begin):
         if begin.environment == "sandbox":
-            _abandon(folder, clock)
+            _abandon(folder)
             continue
         raise UnfinishedRun(
             f"the run {other.run_id} of this runbook, with these parameters, is {other.status}: "
@@ -372,10 +367,10 @@ def unfinished(root: Path, begin: Beginning) -> Iterator[tuple[Path, Summary]]:
             yield path.parent, other
 
 
-def _abandon(folder: Path, clock: Clock) -> None:
+def _abandon(folder: Path) -> None:
     """Mark an unfinished drill as abandoned; one that is being executed now goes on beside the new one."""
     try:
-        journal = FileJournal.open(folder / JOURNAL, clock=clock)
+        journal = FileJournal.open(folder / JOURNAL, clock=WallClock())
     except RunBusy:
         return
     try:

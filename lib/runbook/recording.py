@@ -25,7 +25,7 @@ from runbook.masking import masked_file
 from runbook.outline import Outline, read_outline
 from runbook.plan import Environment, RolloutPlan, Secrets
 from runbook.seals import SUMS, keep_predecessor
-from runbook.step import Rehearsal, Step
+from runbook.step import Earlier, Rehearsal, Step
 
 Verb = Literal["read", "check", "plan", "approve", "apply", "wait", "watch", "decide", "rollback"]
 
@@ -50,6 +50,7 @@ class Place:
     known: Secrets
     replay_only: bool
     rehearsal: Callable[[], Rehearsal]
+    read_earlier: Callable[[str], Earlier]
     read_params: Callable[[], tuple[RolloutPlan, Environment]]
 
     def as_now(self) -> Place:

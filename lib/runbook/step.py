@@ -16,7 +16,8 @@ from typing import Any
 
 from runbook.clock import Clock, WallClock
 from runbook.plan import Environment, RolloutPlan
-from runbook.values import Phase
+from runbook.summary import Summary
+from runbook.values import Phase, Value
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,22 @@ class Rehearsal:
     addresses: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Earlier:
+    """Another run as its record tells of it; `problems` is empty when it is sealed and verifies.
+
+    `result(title)` returns what its step of that title returned; StepFailed when it has none.
+    """
+
+    summary: Summary
+    problems: tuple[str, ...]
+    result: Callable[[str], Value]
+
+
+def _no_earlier(run_id: str) -> Earlier:
+    raise RuntimeError(f"this step was made without other runs, so not with {run_id}")
+
+
 def _no_rehearsal() -> Rehearsal:
     raise RuntimeError("this step was made without a sandbox")
 
@@ -110,7 +127,8 @@ class Step:
     `secret(name)` returns the value of one of the environment's secret variables; it must not be returned
     from a step, logged, or put on a command line. `environment()` and `rollout()` are params/ as they are
     now: they are no inputs of the step, so mending them does not part a run from its record.
-    `rehearsal()` returns the sandbox's world; only the sandbox has one.
+    `rehearsal()` returns the sandbox's world; only the sandbox has one. `earlier(run_id)` returns another run
+    of this environment; UnknownName when there is none.
     `phases` collects what `phase()` measured, `remarks` what `remark()` said, in order. For one change of a
     plan, `key` is the same at every attempt, for vendors that take an idempotency key, and `repeated` says
     that an earlier attempt may have taken effect unseen.
@@ -122,6 +140,7 @@ class Step:
     environment: Callable[[], Environment] = _no_ground
     rollout: Callable[[], RolloutPlan] = _no_ground
     rehearsal: Callable[[], Rehearsal] = _no_rehearsal
+    earlier: Callable[[str], Earlier] = _no_earlier
     progress_sink: Callable[[ProgressState], None] = _no_progress
     evidence_sink: Callable[[str, bytes], None] = _no_evidence
     phases: list[Phase] = field(default_factory=list)

@@ -264,6 +264,7 @@ class Stepping:
             environment=lambda: self._place.environment,
             rollout=lambda: self._place.rollout,
             rehearsal=self._place.rehearsal,
+            earlier=self._place.read_earlier,
             progress_sink=showing.ProgressBar(),
             evidence_sink=self._place.evidence_sink(),
             run_id=self._recorder.run_id,

@@ -17,6 +17,7 @@ ANSWER_VARIABLE = "RUNBOOK_ANSWER"
 CLOCK_VARIABLE = "RUNBOOK_CLOCK"
 WORLD_VARIABLE = "RUNBOOK_WORLD"
 OUTPUTS_VARIABLE = "RUNBOOK_OUTPUTS"
+SIGNED_VARIABLE = "RUNBOOK_REHEARSED_SIGNATURES"
 SIGNING_KEY_VARIABLE = "RUNBOOK_SIGNING_KEY"
 SIGNING_KEY_FILE_VARIABLE = "RUNBOOK_SIGNING_KEY_FILE"
 
@@ -58,12 +59,24 @@ def world() -> str:
     return os.environ.get(WORLD_VARIABLE, "")
 
 
+def enter_world(folder: Path) -> None:
+    """Let this process and what it starts meet the rehearsal world of `folder`."""
+    os.environ[WORLD_VARIABLE] = str(folder)
+
+
+def rehearsed_signatures() -> str:
+    """Return what a rehearsal signs when it is asked: "yes" that, "no" nothing, "another plan" another."""
+    return os.environ.get(SIGNED_VARIABLE) or "yes"
+
+
 def outputs_folder(root: Path) -> Path:
     """Return where runs are kept: outputs/ of the project, or where RUNBOOK_OUTPUTS points."""
     return Path(os.environ.get(OUTPUTS_VARIABLE) or root / "outputs")
 
 
-def kernel_environment(*, root: Path, outputs: Path, replay: bool, answer: str = "") -> dict[str, str]:
+def kernel_environment(
+    *, root: Path, outputs: Path, replay: bool, answer: str = "", world: Path | None = None, signed: str = ""
+) -> dict[str, str]:
     """Return the environment for a kernel that we start: ours, and what it must know of us."""
     ours = {
         "RUNBOOK_ROOT": str(root),
@@ -73,8 +86,13 @@ def kernel_environment(*, root: Path, outputs: Path, replay: bool, answer: str =
     }
     not_theirs = (REPLAY_VARIABLE, ANSWER_VARIABLE, SIGNING_KEY_VARIABLE)
     inherited = {name: value for name, value in os.environ.items() if name not in not_theirs}
-    more = ({REPLAY_VARIABLE: "1"} if replay else {}) | ({ANSWER_VARIABLE: answer} if answer else {})
-    return inherited | ours | more
+    more = {
+        REPLAY_VARIABLE: "1" if replay else "",
+        ANSWER_VARIABLE: answer,
+        WORLD_VARIABLE: str(world or ""),
+        SIGNED_VARIABLE: signed,
+    }
+    return inherited | ours | {name: value for name, value in more.items() if value}
 
 
 def forget_libpq() -> None:

@@ -20,7 +20,7 @@ from runbook.account import summarize
 from runbook.errors import InputError, RunbookError
 from runbook.journal import is_held, read_journal
 from runbook.masking import guard_streams
-from runbook.opening import JOURNAL, Beginning, Mode, beginning_of, clock_of, find_run, prepare, run_folder
+from runbook.opening import JOURNAL, Beginning, Mode, beginning_of, find_run, prepare, run_folder
 from runbook.plan import known_secrets, project_root
 from runbook.sealing import why_unsigned
 from runbook.summary import Summary
@@ -83,7 +83,6 @@ def prepared(
         run_id=run_id or own["run_id"],
         mode=cast("Mode", mode or own["mode"]),
         params=params,
-        clock=clock_of(own["environment"]),
     )
 
 

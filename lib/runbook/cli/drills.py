@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,14 +9,11 @@ import typer
 from rich.markup import escape
 
 from runbook import campaign, commands_sandbox, terminal
-from runbook.cli.app import AsJson, app, out, prepared, print_json, root, watching
-from runbook.errors import RunbookError
-from runbook.opening import Beginning, run_folder
-from runbook.parameters import load_parameters
-from runbook.plan import Scenario, load_scenarios
+from runbook.cli.app import AsJson, app, out, print_json, root, watching
+from runbook.opening import run_folder
+from runbook.plan import load_scenarios
 
 app.add_typer(commands_sandbox.app, name="sandbox")
-DRILL_TIMEOUT_S = 900.0  # a cell of a drill that takes longer hangs
 
 
 @app.command()
@@ -29,12 +25,14 @@ def drill(
     as_json: AsJson = False,
 ) -> None:
     """Rehearse in the sandbox; exit 1 unless every run ends as its row of scenarios.yaml says."""
+    from runbook.drilling import prepare_drill  # noqa: PLC0415  # papermill is dear to import
+
     place = root()
     rows = campaign.chosen(
         load_scenarios(place).scenarios, names=names or [], scenario=scenario, all_rows=all_rows
     )
-    begun = [_prepare_row(place, row) for row in rows]
-    results = _drill(place, rows, begun, jobs=jobs, quiet=as_json)
+    drills = [prepare_drill(place, row) for row in rows]
+    results = _drill(place, drills, jobs=jobs, quiet=as_json)
     if as_json:
         print_json([_result_json(result) for result in results])
     else:
@@ -45,38 +43,24 @@ def drill(
         raise typer.Exit(1)
 
 
-def _drill(
-    place: Path, rows: list[Scenario], begun: list[Beginning], *, jobs: int, quiet: bool
-) -> list[campaign.Result]:
-    from runbook.driving import Driver  # noqa: PLC0415  # papermill is dear to import
+def _drill(place: Path, drills: list[Any], *, jobs: int, quiet: bool) -> list[campaign.Result]:
+    from runbook.drilling import run_drill  # noqa: PLC0415  # papermill is dear to import
     from runbook.engine import interrupt_running  # noqa: PLC0415
 
     alone = jobs == 1 and not quiet
 
-    def one(pair: tuple[Scenario, Beginning]) -> campaign.Result:
-        row, begin = pair
+    def one(drill: Any) -> campaign.Result:
+        row = drill.scenario
         if not quiet:
             out.print(f"[bold]{escape(row.name)}[/] · {row.runbook} · to end {row.expected.status}")
-        began = time.monotonic()
         with watching(quiet=not alone) as hear:
-            try:
-                summary = Driver(place, hear=hear, timeout_s=DRILL_TIMEOUT_S).run(begin)
-            except (RunbookError, OSError) as error:
-                return campaign.Result(row, None, time.monotonic() - began, f"not run: {error}")
-        return campaign.Result(row, summary, time.monotonic() - began, campaign.judge(row, summary))
+            return run_drill(place, drill, hear=hear)
 
     def tell(result: campaign.Result) -> None:
         if not quiet:
             out.print(terminal.result_line(result))
 
-    return campaign.drill(
-        list(zip(rows, begun, strict=True)), run=one, jobs=jobs, tell=tell, stop=interrupt_running
-    )
-
-
-def _prepare_row(place: Path, row: Scenario) -> Beginning:
-    params = load_parameters(place, "sandbox", row.runbook, scenario=row)
-    return prepared(place, row.runbook, params=dict(params))
+    return campaign.drill(drills, run=one, jobs=jobs, tell=tell, stop=interrupt_running)
 
 
 def _result_json(result: campaign.Result) -> dict[str, Any]:

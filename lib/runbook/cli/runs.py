@@ -29,8 +29,9 @@ from runbook.cli.app import (
 from runbook.clock import WallClock
 from runbook.errors import InputError, JournalError, Parked, RunbookError, RunBusy
 from runbook.journal import is_held
-from runbook.opening import JOURNAL, clock_of, find_run, refuse_unfinished, reservations, run_folder
+from runbook.opening import JOURNAL, find_run, refuse_unfinished, reservations, run_folder
 from runbook.parameters import describe, load_parameters, read_schema
+from runbook.rehearsing import clock_of
 from runbook.summary import Summary
 from runbook.verifying import Verification
 
@@ -77,7 +78,7 @@ def run(
     if run_id and (run_folder(place, run_id) / JOURNAL).exists():
         raise InputError(f"there is a run {run_id} already; go on with it: runbook resume {run_id}")
     if not run_id:
-        refuse_unfinished(place, begin, clock=clock_of(begin.environment))
+        refuse_unfinished(place, begin)
     end_as(drive(place, begin))
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -268,15 +269,30 @@ def _leave(folder: Path, paper: Paper) -> None:
         raise
 
 
-def rehearse(folder: Path, request: Request, context: Context) -> Standing:
-    """Let the sandbox's throw-away keys sign for as many roles as it takes, the way people do."""
+def rehearse(folder: Path, request: Request, context: Context, signed: str = "yes") -> Standing:
+    """Let the sandbox's throw-away keys sign for as many roles as it takes, the way people do.
+
+    `signed` is "yes", "no" (nobody does), or "another plan": what is signed is not what is asked for.
+    """
     if not (context.rehearsed and context.signers.rehearsed):
         raise ApprovalRefused("only the sandbox signs for people; these are signatures of people")
     standing = collect(folder, request, context)
+    if signed == "no":
+        return standing
     for role in standing.missing[: context.rule.signatures_at_least - len(standing.valid)]:
         key = ThrowAwayKey(context.signers.allowed, _rehearsed(role), APPROVAL)
-        standing = sign_request(folder, request, context, role=role, key=key)
+        if signed == "another plan":
+            _sign_another(folder, request, context, role=role, key=key)
+        else:
+            standing = sign_request(folder, request, context, role=role, key=key)
     return standing
+
+
+def _sign_another(folder: Path, request: Request, context: Context, *, role: str, key: Key) -> None:
+    """Leave a signature, true in itself, for a plan that nobody asks for, where the right one would lie."""
+    other = request.model_copy(update={"plan_digest": hashlib.sha256(b"another plan").hexdigest()})
+    paper = _signed_paper(other, context, role=role, key=key, says="approve", reason="")
+    _leave(folder, replace(paper, name=request.statement_name(role, "approve")))
 
 
 def _rehearsed(role: str) -> str:

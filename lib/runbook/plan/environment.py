@@ -140,6 +140,11 @@ class Environment(Params):
         default=(),
         description="environment variables that hold secrets, besides those of databases and vendors",
     )
+    worlds: tuple[Name, ...] = Field(
+        default=(),
+        description="the sandbox's: runbooks that are rehearsed in a world, with its vendors, its DNS and a "
+        "clock that jumps; the others go by this machine's own time",
+    )
     people: tuple[Person, ...] = Field(default=(), description="who signs here, and as what")
     gates: Gates = Field(default=Gates(), description="what a run must pass before it changes anything")
 
@@ -147,6 +152,8 @@ class Environment(Params):
         yield from repeated("people", (person.principal for person in self.people), field="principal")
         if self.gates.approvals == "rehearsed" and self.name != "sandbox":
             yield Wrong(("gates", "approvals"), "rehearsed", "signed: only the sandbox signs for people")
+        if self.worlds and self.name != "sandbox":
+            yield Wrong(("worlds",), ", ".join(self.worlds), "none: only the sandbox has rehearsal worlds")
         if self.default_mode == "apply" and self.name != "sandbox":
             yield Wrong(
                 ("default_mode",), "apply", "plan: only the sandbox changes things without being told to"

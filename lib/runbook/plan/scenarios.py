@@ -8,6 +8,7 @@ from typing import Annotated, Final, Literal
 from pydantic import Field, JsonValue
 
 from runbook.errors import UnknownName
+from runbook.plan.gates import Moment
 from runbook.plan.judging import Params, Wrong
 from runbook.plan.service import Name, Text
 from runbook.wording import unknown_names
@@ -44,13 +45,33 @@ class Expected(Params):
         return (status, exit_code) == (self.status, self.exit_code) and (said or not self.because)
 
 
-class Scenario(Params):
-    """One drill: a runbook, its parameters, and how it must end."""
+class Played(Params):
+    """A run of a rehearsal: a runbook, its parameters, and what happens in the world before it begins."""
+
+    runbook: Name = Field(description="the runbook that is run")
+    params: dict[str, JsonValue] = Field(
+        default={}, description="parameters that differ from the runbook's file in params/sandbox"
+    )
+    at: Moment | None = Field(default=None, description="when it begins, on the world's clock; null: at once")
+    world: tuple[Text, ...] = Field(default=(), description="what begins in the world before it, by name")
+
+
+class First(Played):
+    """A run that comes before a drill; it must end done."""
+
+    gives: Name | None = Field(
+        default=None, description="the parameter of the runs after it that gets this run's name"
+    )
+
+
+class Scenario(Played):
+    """One drill: a runbook, what happens around it, and how it must end."""
 
     name: Text = Field(description="the scenario's name; unique for its runbook")
-    runbook: Name = Field(description="the runbook that is drilled")
-    params: dict[str, JsonValue] = Field(
-        description="parameters that differ from the runbook's file in params/sandbox"
+    first: tuple[First, ...] = Field(default=(), description="runs that come before it, in the same world")
+    signed: Literal["yes", "no", "another plan"] = Field(
+        default="yes",
+        description="what the rehearsal signs when an approval is asked for: that, nothing, or another plan",
     )
     expected: Expected = Field(description="how the drill must end")
     in_make_drill: bool = Field(description="whether `make drill` runs it; `--all` runs every row")

@@ -1,0 +1,118 @@
+"""One drill: its runs in one world, in their order, the last held against what its row expects."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import JsonValue
+
+from runbook import catalogue, surroundings
+from runbook.campaign import Result, judge
+from runbook.driving import Driver
+from runbook.errors import RunbookError
+from runbook.opening import OWN, Beginning, prepare
+from runbook.parameters import load_parameters, read_schema
+from runbook.plan import Played, Scenario, load_environment
+from runbook.rehearsing import folder_of, start_world
+from runbook.sandbox.world.launch import WorldProcess
+from runbook.summary import Summary
+
+TIMEOUT_S = 900.0  # a cell of a drill that takes longer hangs
+
+
+@dataclass(frozen=True)
+class Drill:
+    """A scenario and what its runs begin with: those that come first, then its own."""
+
+    scenario: Scenario
+    begins: tuple[Beginning, ...]
+
+    def parts(self) -> Iterator[tuple[Played, Beginning]]:
+        """Return each run as its row has it, with what it begins with."""
+        return zip((*self.scenario.first, self.scenario), self.begins, strict=True)
+
+
+def prepare_drill(root: Path, scenario: Scenario) -> Drill:
+    """Check everything that the runs of a scenario begin with, and touch nothing; raises InputError."""
+    given: dict[str, JsonValue] = {}
+    begins = []
+    for played in (*scenario.first, scenario):
+        known = read_schema(catalogue.find(root, played.runbook).path).names
+        params = {**{name: value for name, value in given.items() if name in known}, **played.params}
+        row = scenario.model_copy(update={"params": params})
+        whole = load_parameters(root, "sandbox", played.runbook, scenario=row)
+        begin = prepare(
+            root,
+            played.runbook,
+            environment="sandbox",
+            run_id="",
+            mode="",
+            params={name: value for name, value in whole.items() if name not in OWN},
+        )
+        begins.append(begin)
+        if gives := getattr(played, "gives", None):
+            given[gives] = begin.run_id
+    return Drill(scenario, tuple(begins))
+
+
+def run_drill(root: Path, drill: Drill, *, hear: Callable[[str, Any], None]) -> Result:
+    """Execute a drill's runs and judge the last one; one before it that does not end done is the result.
+
+    The world goes with a drill that ended as expected; otherwise it stays for who looks into it.
+    """
+    began = time.monotonic()
+
+    def result(summary: Summary | None, why: str) -> Result:
+        return Result(drill.scenario, summary, time.monotonic() - began, why)
+
+    try:
+        with _world(root, drill) as world:
+            for played, begin in drill.parts():
+                summary = _run(root, drill, played, begin, world=world, hear=hear)
+                if begin is not drill.begins[-1] and summary.status != "done":
+                    return result(
+                        summary, f"{begin.run_id}, before it, is {summary.status}: {summary.verdict}"
+                    )
+    except (RunbookError, OSError) as error:
+        return result(None, f"not run: {error}")
+    found = result(summary, judge(drill.scenario, summary))
+    if found.as_expected:
+        world_folder = folder_of(surroundings.outputs_folder(root), drill.begins[-1].run_id)
+        shutil.rmtree(world_folder, ignore_errors=True)
+    return found
+
+
+def _run(
+    root: Path,
+    drill: Drill,
+    played: Played,
+    begin: Beginning,
+    *,
+    world: WorldProcess | None,
+    hear: Callable[[str, Any], None],
+) -> Summary:
+    """Execute one run when its time has come and what its row names has begun in the world."""
+    if world is not None:
+        if played.at is not None:
+            world.remote.advance_to(played.at)
+        for name in played.world:
+            world.remote.play(name)
+    folder = world.folder if world is not None else None
+    return Driver(root, hear=hear, timeout_s=TIMEOUT_S, world=folder, signed=drill.scenario.signed).run(begin)
+
+
+@contextmanager
+def _world(root: Path, drill: Drill) -> Iterator[WorldProcess | None]:
+    """Give the world that a drill's runs share, or None when none of them needs one."""
+    rehearsed = load_environment(root, "sandbox").worlds
+    if not any(begin.runbook in rehearsed for begin in drill.begins):
+        yield None
+        return
+    with start_world(surroundings.outputs_folder(root), drill.begins[-1].run_id) as world:
+        yield world

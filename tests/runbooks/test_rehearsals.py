@@ -1,0 +1,155 @@
+"""Runs that are rehearsed: each gets a world, a drill's runs share one, and nothing of it is left."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from runbook.journal import read_journal
+from runbook.sandbox.world.launch import WorldProcess, find_world
+from tests.outings import outing_project
+from tests.runbooks.test_driving import environment, runbook
+
+RUN = ("run", "toy", "--env", "sandbox", "--run-id", "r1")
+
+
+@pytest.fixture
+def project(tmp_path):
+    return outing_project(tmp_path / "project")
+
+
+def worlds(project):
+    return sorted(path.name for path in (project / "outputs/.worlds").glob("*"))
+
+
+def lines(project, run_id="r1"):
+    return read_journal(project / "outputs" / run_id / "journal.jsonl")
+
+
+def scenarios(project, *rows):
+    common = {"expected": {"status": "done", "exit_code": 0}, "in_make_drill": True, "proves": "a rehearsal"}
+    rows = [{"runbook": "toy", "params": {"x": 1}, **common, **row} for row in rows]
+    (project / "params/sandbox/scenarios.yaml").write_text(json.dumps({"scenarios": rows}))
+
+
+def drilled(project, *args):
+    done = runbook(project, "drill", "--json", *args)
+    assert done.stdout, done.stderr
+    return done, json.loads(done.stdout)
+
+
+def test_a_run_gets_a_world_of_its_own_and_leaves_nothing_of_it(project):
+    """A day goes by in no time, on the world's calendar; afterwards there is no world and no folder."""
+    done = runbook(project, *RUN)
+    assert done.returncode == 0, done.stderr
+    assert "Wrote 1 at Tuesday 01:00" in done.stdout
+    assert lines(project)[0].at.startswith("2026-11-30T01:00")
+    assert worlds(project) == []
+    assert runbook(project, "verify", "r1").returncode == 0
+
+
+def test_a_parked_run_finds_its_world_where_it_was_and_its_time_come(tmp_path):
+    """Its world ends with the process and stands again when it is taken up, at the time it waited for."""
+    project = outing_project(tmp_path / "project", inline_wait_s=60)
+    assert runbook(project, *RUN).returncode == 75
+    assert worlds(project) == ["r1"]
+    assert find_world(project / "outputs/.worlds/r1") is None
+    resumed = runbook(project, "resume", "r1")
+    assert resumed.returncode == 0, resumed.stderr
+    assert "Wrote 1 at Tuesday 01:00" in resumed.stdout
+    assert worlds(project) == []
+
+
+def test_a_run_whose_world_is_gone_is_not_taken_up(tmp_path):
+    """What it changed there cannot be observed any more; the message says what to do."""
+    project = outing_project(tmp_path / "project", inline_wait_s=60)
+    assert runbook(project, *RUN).returncode == 75
+    (project / "outputs/.worlds/r1").rename(tmp_path / "elsewhere")
+    refused = runbook(project, "resume", "r1")
+    assert refused.returncode == 2
+    assert "runbook abort r1" in refused.stderr
+    assert runbook(project, "abort", "r1", "--reason", "its world is gone").returncode == 0
+
+
+def test_a_rehearsed_run_is_rolled_back_in_its_world(tmp_path):
+    """`abort --rollback` starts the world that the run was left in, and ends it."""
+    project = outing_project(tmp_path / "project", inline_wait_s=60)
+    runbook(project, *RUN)
+    done = runbook(project, "abort", "r1", "--rollback", "--reason", "enough")
+    assert done.returncode == 0, done.stderr
+    assert worlds(project) == []
+
+
+def test_plain_papermill_has_a_world_that_ends_with_its_kernel(project):
+    """Nobody drives it, so the kernel starts the world, and it goes with the kernel."""
+    source = project / "notebooks/drills/toy.ipynb"
+    papermill = [sys.executable, "-m", "papermill", "-p", "run_id", "r1"]
+    done = subprocess.run(
+        [*papermill, str(source), str(project / "out.ipynb")],
+        env=environment(project),
+        cwd=project,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert lines(project)[0].at.startswith("2026-11-30T01:00")
+    assert worlds(project) == []
+
+
+def test_a_persons_sandbox_is_shared_where_it_runs(project):
+    """`runbook sandbox up` leaves one running: runs meet that one, and leave it running."""
+    with WorldProcess(project / "outputs/.sandbox") as persons:
+        before = persons.remote.now()
+        assert runbook(project, *RUN).returncode == 0
+        assert (persons.remote.now() - before).days == 1
+    assert worlds(project) == []
+
+
+def test_the_runs_of_a_drill_share_a_world_and_know_each_other(project):
+    """The first gives its name to the next; both are on one calendar; what is to happen happened."""
+    scenarios(
+        project,
+        {
+            "name": "two",
+            "first": [{"runbook": "toy", "params": {"x": 2}, "gives": "before"}],
+            "at": "2026-12-03T02:00:00Z",
+            "world": ["ds-left-at-parent"],
+        },
+    )
+    done, (found,) = drilled(project)
+    assert done.returncode == 0, done.stderr
+    second = lines(project, found["run_id"])
+    said = next(line for line in second if line.title == "the run before" and line.kind == "done")
+    assert said.data["result"] == "done, 0 problems, saw Monday 01:00"
+    assert second[0].at.startswith("2026-12-03T02:00")
+    assert worlds(project) == []
+
+
+def test_drills_side_by_side_have_worlds_of_their_own(project):
+    """No clock is moved by another drill."""
+    scenarios(project, *({"name": f"n{n}", "params": {"x": n}} for n in range(4)))
+    done, found = drilled(project, "--jobs", "4")
+    assert done.returncode == 0, done.stderr
+    assert {lines(project, one["run_id"])[0].at[:16] for one in found} == {"2026-11-30T01:00"}
+    assert worlds(project) == []
+
+
+def test_a_run_before_a_drill_that_does_not_end_done_is_the_drills_result(project):
+    """The drill has not been made, and the result names the run that kept it from it."""
+    first = {"runbook": "toy", "params": {"x": 2, "before": "nobody"}}
+    scenarios(project, {"name": "two", "first": [first]})
+    done, (found,) = drilled(project)
+    assert done.returncode == 1
+    assert "before it, is" in found["why"]
+    assert "no run 'nobody'" in found["why"]
+
+
+@pytest.mark.parametrize(("signed", "says"), [("no", "waits for"), ("another plan", "another plan")])
+def test_a_rehearsal_may_go_unsigned(project, signed, says):
+    """Nobody signs, or somebody signs something else: the run parks, and says what does not count."""
+    parked = {"status": "parked", "exit_code": 75, "because": says}
+    scenarios(project, {"name": "unsigned", "signed": signed, "expected": parked})
+    done, (found,) = drilled(project)
+    assert done.returncode == 0, found["why"] + done.stderr
