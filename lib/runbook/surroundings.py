@@ -16,6 +16,7 @@ REPLAY_VARIABLE = "RUNBOOK_REPLAY"
 ANSWER_VARIABLE = "RUNBOOK_ANSWER"
 CLOCK_VARIABLE = "RUNBOOK_CLOCK"
 WORLD_VARIABLE = "RUNBOOK_WORLD"
+WIRE_VARIABLE = "RUNBOOK_WIRE"
 OUTPUTS_VARIABLE = "RUNBOOK_OUTPUTS"
 SIGNED_VARIABLE = "RUNBOOK_REHEARSED_SIGNATURES"
 SIGNING_KEY_VARIABLE = "RUNBOOK_SIGNING_KEY"
@@ -57,6 +58,11 @@ def sandbox_clock() -> Path | None:
 def world() -> str:
     """Return the folder of the rehearsal world that runs here share, or nothing."""
     return os.environ.get(WORLD_VARIABLE, "")
+
+
+def wire() -> str:
+    """Return the folder in which worlds record all that crosses their wire, or nothing: the tests' own."""
+    return os.environ.get(WIRE_VARIABLE, "")
 
 
 def enter_world(folder: Path) -> None:

@@ -10,16 +10,11 @@ from runbook.plan import load_environment
 from runbook.sandbox.world.launch import WorldProcess
 from runbook.sandbox.world.remote import SandboxClock
 from runbook.step import Rehearsal, Step
-from tests.contract.table import TABLES
-from tests.contract.wire import ABSENT, SPECS, Checker, Exchange
+from tests.contract.wire import Exchange
 
 ROOT = Path(__file__).parents[2]
 CLIENT_TIMEOUT_S = 0.25
 HANGS_AFTER_S = 60
-
-
-def pytest_report_header():
-    return f"wire: held against {SPECS}" if SPECS.is_dir() else f"wire: {ABSENT}"
 
 
 @pytest.fixture(scope="session")
@@ -27,11 +22,6 @@ def process(tmp_path_factory):
     folder = tmp_path_factory.mktemp("world")
     with WorldProcess(folder / "state", wire=folder / "wire") as running:
         yield running
-
-
-@pytest.fixture(scope="session")
-def checker():
-    return Checker(TABLES) if SPECS.is_dir() else None
 
 
 @pytest.fixture(scope="session")

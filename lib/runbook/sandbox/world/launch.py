@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Final
 
+from runbook import surroundings
 from runbook.errors import StepFailed
 from runbook.sandbox.world.remote import RemoteWorld
 
@@ -103,7 +104,8 @@ def end_world(folder: Path, *, keep: bool = False) -> bool:
 def _started(folder: Path, wire: Path | None, *, owned: bool, postgres: bool) -> subprocess.Popen[bytes]:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     options = [*(["--owned"] if owned else []), *(["--postgres"] if postgres else [])]
-    options += ["--wire", str(wire)] if wire else []
+    recorded = wire or surroundings.wire()
+    options += ["--wire", str(recorded)] if recorded else []
     with (folder / "log").open("ab") as log:
         return subprocess.Popen(
             [sys.executable, "-m", "runbook.sandbox.world", str(folder), *options],
