@@ -67,6 +67,7 @@ REGRESSIONS: Final = (
     Scenario("2 % from minute 300", ratio=10.0, since=300),
     Scenario("0.2 → 0.6 %", ratio=3.0),
     Scenario("2 % at 50 % and more", ratio=10.0, least_share=0.5),
+    Scenario("2 % at 100 % only", ratio=10.0, least_share=1.0),
 )
 
 

@@ -1,11 +1,11 @@
 """Bands that hold at every look: where a rate, or the ratio of two rates, lies with probability 1 − α.
 
-A value is outside the band when the data have made a bet against it 1/α-fold, the bet being a mixture over all
-other values (Robbins 1970; confidence sequences: Howard et al. 2021, Waudby-Smith & Ramdas, arXiv 2010.09686).
-By Ville, the true value is ever outside with probability α at most, however often one looks. A band of a rate
-holds so while the rate stands still; for the mean of a rate that moves it holds at each look by itself
-(Hoeffding 1956: unequal chances spread less than equal ones). The band of the ratio holds either way: what both
-arms share falls out.
+A value is outside the band when the data have made a bet against it 1/α-fold, the bet being a mixture over
+all other values (Robbins 1970; confidence sequences: Howard et al. 2021, Waudby-Smith & Ramdas, arXiv
+2010.09686). By Ville, the true value is ever outside with probability α at most, however often one looks. A
+band of a rate holds so while the rate stands still; for the mean of a rate that moves it holds at each look
+by itself (Hoeffding 1956: unequal chances spread less than equal ones). The band of the ratio holds either
+way: what both arms share falls out.
 
 `noise` is φτ of calibrating.py; counts are divided by it. Edges are rounded outwards to a fine grid.
 """
@@ -73,7 +73,8 @@ def below_evidence(bad: Floats, total: Floats, *, limit: float, noise: Floats | 
 
 
 def ratio_gain(canary_bad: Floats, baseline_bad: Floats, canary_all: Floats, baseline_all: Floats) -> Floats:
-    """Return what a minute says of every ratio of RATIO_GRID, shape (…, ratios), to be summed over minutes."""
+    """Return what a minute says of every ratio of RATIO_GRID, shape (…, ratios), to be summed over
+    minutes."""
     both = (canary_all > 0) & (baseline_all > 0)
     odds = np.where(both, canary_all, 0.0) / np.where(both, baseline_all, 1.0)
     bad = canary_bad + baseline_bad

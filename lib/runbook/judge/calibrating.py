@@ -5,9 +5,9 @@ From the counts by bucket of the 24 hours before the rollout, when all visitors 
     φ = Σ (k − k̂)² / ((J − 1)/J · Σ k̂)   k̂: what a bucket would have of its minute's events by its size
     τ = 1 + 2 Σ ρ_l                       ρ_l: autocorrelation of k − k̂ at l minutes, while it is over 0.01
 
-φ = 1 is a fair coin for each request; errors that come five at a time have φ = 5. τ = 1 has no memory; trouble
-that lasts ten minutes with a bucket has τ near 10. The judge divides its evidence by φτ (counts) and τ (slices).
-Without such counts both are assumed, and every verdict says so.
+φ = 1 is a fair coin for each request; errors that come five at a time have φ = 5. τ = 1 has no memory;
+trouble that lasts ten minutes with a bucket has τ near 10. The judge divides its evidence by φτ (counts)
+and τ (slices). Without such counts both are assumed, and every verdict says so.
 """
 
 from __future__ import annotations
@@ -66,7 +66,8 @@ def noise_of(bad: Floats, total: Floats) -> Noise:
 
 
 def estimates(bad: Floats, total: Floats) -> tuple[Floats, Floats]:
-    """Return φ and τ, shape (n,), from n services' counts of shape (n, minutes, buckets); neither under 1."""
+    """Return φ and τ, shape (n,), from n services' counts of shape (n, minutes, buckets); neither under
+    1."""
     whole = total.sum(axis=2, keepdims=True)
     share = np.divide(
         total, whole, out=np.zeros(np.broadcast_shapes(total.shape, bad.shape)), where=whole > 0

@@ -1,6 +1,7 @@
 """Canary against baseline, minute by minute: both keys, for all indicators at once, and the ratio's band.
 
-What it holds follows from the minutes it saw and nothing else, so who sees the same minutes again holds the same.
+What it holds follows from the minutes it saw and nothing else, so who sees the same minutes again holds the
+same.
 """
 
 from __future__ import annotations
@@ -54,7 +55,8 @@ class TwoKeys:
         counts: tuple[Floats, Floats, Floats, Floats],
         slices: tuple[Floats, Floats] | None,
     ) -> None:
-        """Take in a minute: canary's bad, baseline's bad, canary's all, baseline's all; bad ones by slice."""
+        """Take in a minute: canary's bad, baseline's bad, canary's all, baseline's all; bad ones by
+        slice."""
         part = self._restarts.next(canary_percent)
         self.by_counts = self.by_counts.after(count_evidence(*counts, noise=self._noise), part)
         if slices is None:

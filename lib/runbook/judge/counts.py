@@ -5,17 +5,17 @@ that the build before it answered, in the same minute). Each arm has its `total`
 plan's thresholds are held against, and its `newcomers`, columns by **bucket**, which the comparison is made
 of. Who compares, compares like with like:
 
-- A *newcomer* is a visitor whose first request came after the rollout began. The platform splits only those;
-  the baseline's other visitors were there before, and are other people. In both arms, newcomers alone are in
-  the columns.
-- A *bucket* is a hash of the visitor that knows nothing of the arm: `hash(visitor) mod 100`. Entry b of each
-  column is bucket b, in both arms; a bucket in which nothing happened is a zero. One visitor is in one bucket
-  for good, so errors that come in bursts stay together.
+- A *newcomer* is a visitor whose first request came after the rollout began. The platform splits only
+  those; the baseline's other visitors were there before, and are other people. In both arms, newcomers
+  alone are in the columns.
+- A *bucket* is a hash of the visitor that knows nothing of the arm: `hash(visitor) mod 100`. Entry b of
+  each column is bucket b, in both arms; a bucket in which nothing happened is a zero. One visitor is in one
+  bucket for good, so errors that come in bursts stay together.
 
-*No data* and *nothing happened* are two things: an arm is None when the source had no points for that minute,
-and full of zeros when it counted none. `newcomers` is None where the source carries no buckets; the weaker
-test serves then. A minute is handed over once, when its counts no longer change (sources deliver late), and
-minutes come in the order of time; those that never came are gaps.
+*No data* and *nothing happened* are two things: an arm is None when the source had no points for that
+minute, and full of zeros when it counted none. `newcomers` is None where the source carries no buckets; the
+weaker test serves then. A minute is handed over once, when its counts no longer change (sources deliver
+late), and minutes come in the order of time; those that never came are gaps.
 
 Latency is counted, not averaged: `slow_500` are requests slower than 500 ms, so "P95 under 500 ms" is
 "slow_500 under 5 % of requests". Units are counts in that minute; `database_ms` is the sum over its calls.
@@ -123,8 +123,8 @@ class Minute(Value):
     """One whole minute, `at` its first second (UTC): what both arms did while the canary had its share.
 
     `canary_percent` is how many of 100 newcomers the platform gave to the canary. An arm is None when the
-    source had no data for it. `failed_probes_in_a_row` is how many health checks up to the end of this minute
-    failed one after the other, None when nobody probed.
+    source had no data for it. `failed_probes_in_a_row` is how many health checks up to the end of this
+    minute failed one after the other, None when nobody probed.
     """
 
     at: datetime

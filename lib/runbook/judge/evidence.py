@@ -1,21 +1,23 @@
 """Evidence that the canary is worse than the baseline beside it, in e-values: looking every minute is free.
 
 An e-value is what a fair bet against "the canary is no worse" has made of one coin; ln E = 5.5 is 250-fold.
-If the canary is no worse, E ever reaches 1/α with probability α at most, however often one looks (Ville 1939).
+If the canary is no worse, E ever reaches 1/α with probability α at most, however often one looks (Ville
+1939).
 
-Two bets are made on the same minute, and both must win (**two keys**); the smaller of two e-values is one as
-soon as either's assumptions hold.
+Two bets are made on the same minute, and both must win (**two keys**); the smaller of two e-values is one
+as soon as either's assumptions hold.
 
-- `count_evidence`, of whole arms: given the m bad events of both arms in a minute, how many are the canary's?
-  Binomial, whatever the rate that both share does (conditional test; Lindon et al., arXiv 2205.14762). The null
-  is a ratio of rates up to `margin`. Clumped or lasting trouble is answered by dividing by its measured size
-  (quasi-likelihood).
-- `slice_evidence`, of slices of equal size: had the canary's slices been drawn by lot from all slices of that
-  minute, how odd are they? Exact however clumped a minute is, for it only permutes (Koning, arXiv 2310.01153);
-  what lasts over minutes is answered by the exponent 1/τ (still an e-value, by Jensen).
+- `count_evidence`, of whole arms: given the m bad events of both arms in a minute, how many are the
+  canary's? Binomial, whatever the rate that both share does (conditional test; Lindon et al., arXiv
+  2205.14762). The null is a ratio of rates up to `margin`. Clumped or lasting trouble is answered by
+  dividing by its measured size (quasi-likelihood).
+- `slice_evidence`, of slices of equal size: had the canary's slices been drawn by lot from all slices of
+  that minute, how odd are they? Exact however clumped a minute is, for it only permutes (Koning, arXiv
+  2310.01153); what lasts over minutes is answered by the exponent 1/τ (still an e-value, by Jensen).
 
 When it began nobody knows, nor how bad it is: `Mixture` splits the coin over ratios and over starts in time
-(the Shiryaev-Roberts form; Shin, Ramdas & Rinaldo, arXiv 2203.03532), with what is not yet bet kept in hand.
+(the Shiryaev-Roberts form; Shin, Ramdas & Rinaldo, arXiv 2203.03532), with what is not yet bet kept in
+hand.
 
 All arrays may have leading axes (indicators, simulations); nothing in here loops over them.
 """
@@ -36,8 +38,8 @@ RATIOS: Final[Floats] = np.array([1.7, 2.8, 5.0, 10.0, 25.0])
 RATIO_WEIGHTS: Final[Floats] = np.array([0.15, 0.25, 0.25, 0.2, 0.15])
 MARGIN: Final = 1.2
 
-# What part of the coin is bet from the first minute on, halved with each later phase; the rest trickles in, so
-# that a leak that begins in the middle of a phase is found as fast.
+# What part of the coin is bet from the first minute on, halved with each later phase; the rest trickles in,
+# so that a leak that begins in the middle of a phase is found as fast.
 START_PART, TRICKLE_PART = 0.4, 0.25
 TRICKLE_EVERY, TRICKLES = 15, 96
 _WHOLE = 2 * START_PART + TRICKLE_PART
@@ -81,8 +83,8 @@ def rate_evidence(
 ) -> Floats:
     """Return ln e of one minute against "the rate is `limit` at most", shape (…, ratios).
 
-    For what has no baseline any more. The alternatives are `ratios` times the limit, nowhere above a half of
-    the way from the limit to 1.
+    For what has no baseline any more. The alternatives are `ratios` times the limit, nowhere above a half
+    of the way from the limit to 1.
     """
     rates = np.minimum(ratios * limit, (1 + limit) / 2)
     gain = bad[..., None] * np.log(rates / limit)
@@ -97,8 +99,8 @@ def slice_evidence(
     """Return ln e of one minute for each ratio, shape (…, ratios), from bad events by slice.
 
     `canary` has shape (…, s), `baseline` (…, J - s), slices of equal size. e(r) is r^(sum of the canary's)
-    over its mean over all ways to draw s of J slices: C(J, s)⁻¹ times the elementary symmetric polynomial of
-    degree s. One minute yields at most C(J, s).
+    over its mean over all ways to draw s of J slices: C(J, s)⁻¹ times the elementary symmetric polynomial
+    of degree s. One minute yields at most C(J, s).
     """
     drawn = canary.shape[-1]
     counts = np.concatenate([canary, baseline], axis=-1)
@@ -156,8 +158,8 @@ class Grouping:
     def of(cls, buckets: int, share: float) -> Self | None:
         """Return the coarsest grouping that can decide within a minute, else the one that decides soonest.
 
-        `share` is the canary's of the newcomers, between 0 and 1. Sizes differ by 5 % at most, a tenth of the
-        buckets at most is left over. None when no grouping is like that.
+        `share` is the canary's of the newcomers, between 0 and 1. Sizes differ by 5 % at most, a tenth of
+        the buckets at most is left over. None when no grouping is like that.
         """
         if not 0 < share < 1:
             return None
@@ -207,7 +209,8 @@ def _grouped(column: Floats, size: int) -> Floats:
 
 
 class Restarts:
-    """When which part of the coin is bet: known before the minute is seen, all parts together at most one."""
+    """When which part of the coin is bet: known before the minute is seen, all parts together at most
+    one."""
 
     def __init__(self) -> None:
         self._phases, self._minutes, self._trickles, self._percent = 0, 0, 0, 0.0
@@ -227,7 +230,8 @@ class Restarts:
 
 @dataclass(frozen=True)
 class Mixture:
-    """An e-value over ratios and starts: ln of what each ratio's bets have become, and what is not yet bet."""
+    """An e-value over ratios and starts: ln of what each ratio's bets have become, and what is not yet
+    bet."""
 
     log_sums: Floats  # (…, ratios)
     kept: float
@@ -238,7 +242,8 @@ class Mixture:
         return cls(np.full((*shape, len(weights)), -np.inf), 1.0, np.log(weights))
 
     def after(self, log_gains: Floats, part: float) -> Self:
-        """Return it one minute later: `part` of the coin joins, then the minute's ln e (…, ratios) is won."""
+        """Return it one minute later: `part` of the coin joins, then the minute's ln e (…, ratios) is
+        won."""
         sums = np.logaddexp(self.log_sums, math.log(part)) if part else self.log_sums
         return type(self)(sums + log_gains, self.kept - part, self.log_weights)
 

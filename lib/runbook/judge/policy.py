@@ -1,7 +1,7 @@
 """The rollout plan's rules, verbatim: criticals at every minute, gates at the end of a phase.
 
-Nothing is estimated here: a threshold is over or not. Where the plan leaves a length of time open it is said at
-the rule: P95 has no duration in the plan and takes that of the error rate's alert.
+Nothing is estimated here: a threshold is over or not. Where the plan leaves a length of time open it is
+said at the rule: P95 has no duration in the plan and takes that of the error rate's alert.
 """
 
 from __future__ import annotations
@@ -58,17 +58,17 @@ class Rules(Value):
         critical = (errors and errors.error_rate_above_percent) or rate.critical_above_percent
         slow = (database and database.database_latency_above_ms) or slos.database_latency.critical_above_ms
         return cls(
-            error_target=rate.target_below_percent / 100,
-            error_warning=rate.warning_above_percent / 100,
-            error_critical=critical / 100,
+            error_target=_share(rate.target_below_percent),
+            error_warning=_share(rate.warning_above_percent),
+            error_critical=_share(critical),
             p95_target_ms=p95.target_below_ms,
             p95_warning_ms=p95.warning_above_ms,
             p95_critical_ms=p95.critical_above_ms,
             database_target_ms=slos.database_latency.target_below_ms,
             database_warning_ms=slos.database_latency.warning_above_ms,
             database_critical_ms=slow,
-            uptime_target=slos.uptime.target_percent / 100,
-            uptime_critical=slos.uptime.critical_below_percent / 100,
+            uptime_target=_share(slos.uptime.target_percent),
+            uptime_critical=_share(slos.uptime.critical_below_percent),
             errors_for_minutes=round((errors and errors.for_minutes) or _ERRORS_MINUTES),
             database_for_minutes=round((database and database.for_minutes) or _DATABASE_MINUTES),
             probes_in_a_row=(probes and probes.failures_in_a_row) or _PROBES,
@@ -79,6 +79,11 @@ class Rules(Value):
         if signal == "probes":
             return 1
         return self.database_for_minutes if signal == "database" else self.errors_for_minutes
+
+
+def _share(percent_of: float) -> float:
+    """Return a percentage as a share, 99.9 as 0.999."""
+    return round(percent_of / 100, 12)
 
 
 _ERRORS_MINUTES, _DATABASE_MINUTES, _PROBES = 5.0, 10.0, 2
@@ -100,7 +105,8 @@ def over(rules: Rules, signal: Signal, counts: Counts, severity: Severity) -> bo
 
 
 class Streaks:
-    """For how many minutes on end each arm has been over each threshold; minutes without data change nothing."""
+    """For how many minutes on end each arm has been over each threshold; minutes without data change
+    nothing."""
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
@@ -129,7 +135,8 @@ class Streaks:
     def criticals(self) -> Iterator[tuple[Signal, bool]]:
         """Return the critical alerts of the canary, each with whether the baseline breaches it too.
 
-        Probes ask the service, not an arm: the canary's share of the blame is unknown, so it is never shared.
+        Probes ask the service, not an arm: the canary's share of the blame is unknown, so it is never
+        shared.
         """
         for signal in SIGNALS:
             if self.fires(signal):
@@ -150,11 +157,20 @@ def misses(rules: Rules, counts: Counts) -> list[str]:
     found = []
     if counts.requests and counts.errors >= rules.error_target * counts.requests:
         rate = counts.errors / counts.requests
-        found.append(f"error rate {rate:.2%}, not under {rules.error_target:.2%}")
+        found.append(f"error rate {percent(rate)}, not under {percent(rules.error_target)}")
     if counts.requests and counts.slow_500 >= P95_SHARE * counts.requests:
         share = counts.slow_500 / counts.requests
-        found.append(f"{share:.1%} of requests over {rules.p95_target_ms:g} ms, so P95 is not under it")
+        found.append(f"{percent(share)} of requests over {rules.p95_target_ms:g} ms, so P95 is not under it")
     if counts.database_calls and counts.database_ms >= rules.database_target_ms * counts.database_calls:
         mean_ms = counts.database_ms / counts.database_calls
         found.append(f"database {mean_ms:.0f} ms, not under {rules.database_target_ms:g} ms")
     return found
+
+
+def percent(share: float) -> str:
+    """Return a share in words, two places where it is small: 0.21 %, 4.9 %, 97 %."""
+    places = 2 if share < _SMALL else 1 if share < _LARGE else 0
+    return f"{share * 100:.{places}f} %"
+
+
+_SMALL, _LARGE = 0.02, 0.2

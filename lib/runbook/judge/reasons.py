@@ -11,7 +11,7 @@ import numpy as np
 from runbook.judge.bands import LEVEL, below_evidence, rate_band
 from runbook.judge.comparing import ALPHA, MATERIAL, NAMES, RECENT_MINUTES, Compared
 from runbook.judge.counts import INDICATORS, Indicator
-from runbook.judge.policy import Rules, Signal, misses
+from runbook.judge.policy import P95_SHARE, Rules, Signal, misses, percent
 from runbook.judge.slo import Budget
 from runbook.judge.verdict import (
     RATE_ALPHA,
@@ -42,9 +42,9 @@ def judged(
 ) -> Judgement:
     """Return what is to be done after the minutes that a judge has seen.
 
-    `gate` is the phase's, judged when `at_end` says that the phase is over; before that the decision says what
-    would be done if nothing changed. `budget` is what is left of the uptime objective. Raises ValueError
-    before the first minute, and for an end without a gate.
+    `gate` is the phase's, judged when `at_end` says that the phase is over; before that the decision says
+    what would be done if nothing changed. `budget` is what is left of the uptime objective. Raises
+    ValueError before the first minute, and for an end without a gate.
     """
     record = judge.record
     if record.last_at is None:
@@ -78,7 +78,7 @@ def _critical_words(rules: Rules, signal: Signal) -> str:
     if signal == "probes":
         return f"{rules.probes_in_a_row} health checks or more failed in a row"
     limits: dict[Signal, str] = {
-        "errors": f"error rate over {rules.error_critical:.0%}",
+        "errors": f"error rate over {percent(rules.error_critical)}",
         "p95": f"P95 over {rules.p95_critical_ms:,.0f} ms",
         "database": f"database over {rules.database_critical_ms:,.0f} ms on average",
     }
@@ -102,7 +102,8 @@ def _evidence(judge: Judge) -> Iterator[Reason]:
 
 
 def _material(judge: Judge, name: Indicator) -> str:
-    """Return both arms' counts over the stretch with the larger difference; nothing when it is no matter."""
+    """Return both arms' counts over the stretch with the larger difference; nothing when it is no
+    matter."""
     phase = judge.record.phase
     since = f"since {phase.began_at:%H:%M}" if phase else ""
     stretches = {
@@ -139,13 +140,13 @@ def _rates(judge: Judge) -> Iterator[Reason]:
     if judge.record.phase is None or judge.record.phase.percent < WHOLE_PERCENT:
         return
     rules, log_e = judge.setup.rules, judge.rate_log_e()
-    limits = (f"{rules.error_target:.2%}", "5%, so P95 is over its target")
+    limits = (percent(rules.error_target), f"{percent(P95_SHARE)}, so P95 is over its target")
     for row, (name, limit) in enumerate(zip(RATE_NAMES, limits, strict=True)):
         if log_e[row] >= math.log(1 / RATE_ALPHA):
             recent = judge.record.recent_counts("canary")
             lately = told(getattr(recent, name), recent.requests)
-            says = f"{lately} in the last {RECENT_MINUTES} minutes: surely over {limit}; no baseline left to compare"
-            yield Reason(rule="rate", decision="hold", says=says)
+            says = f"{CALLED[name]}: {lately} in the last {RECENT_MINUTES} minutes, surely over {limit}"
+            yield Reason(rule="rate", decision="hold", says=f"{says}; no baseline is left to compare with")
 
 
 def _silence(judge: Judge) -> Iterator[Reason]:
@@ -161,7 +162,9 @@ def _gate(judge: Judge, gate: Gate, budget: Budget | None) -> Iterator[Reason]:
         yield Reason(rule="no data", decision="hold", says="nothing came of the canary in the whole phase")
         return
     if phase.seen < LEAST_SEEN * phase.due:
-        says = f"data for {phase.seen:,} of the phase's {phase.due:,} minutes, {LEAST_SEEN:.0%} are needed"
+        says = (
+            f"data for {phase.seen:,} of the phase's {phase.due:,} minutes, {percent(LEAST_SEEN)} are needed"
+        )
         yield Reason(rule="insufficient data", decision="hold", says=says)
     if gate.error_rate_below_percent is not None:
         yield from _error_gate(judge, gate, gate.error_rate_below_percent / 100)
@@ -181,14 +184,16 @@ def _error_gate(judge: Judge, gate: Gate, limit: float) -> Iterator[Reason]:
         counts.errors / counts.requests,
         rate_band(counts.errors, counts.requests, noise=judge.setup.noise_of("errors").factor),
     )
-    seen = f"error rate {rate:.2%} ({told(counts.errors, counts.requests)}), surely within {band.low:.2%} and {band.high:.2%}"
+    needed = f"under {percent(limit)} is needed"
+    edges = f"surely between {percent(band.low)} and {percent(band.high)}"
+    seen = f"errors {told(counts.errors, counts.requests)}, {edges}; {needed}"
     if rate >= limit:
         theirs = judge.record.phase_counts("baseline")
         too = theirs.requests and theirs.errors >= limit * theirs.requests
-        says = f"{seen}; under {limit:.2%} is needed" + ("; the baseline too: shared cause" if too else "")
+        says = f"{seen}; the baseline too: shared cause" if too else seen
         yield Reason(rule="gate", decision=gate.otherwise, says=says)
         return
-    yield Reason(rule="gate", decision="proceed", says=f"{seen}; under {limit:.2%} is needed")
+    yield Reason(rule="gate", decision="proceed", says=seen)
     log_e = below_evidence(
         np.array(float(counts.errors)),
         np.array(float(counts.requests)),
@@ -197,7 +202,7 @@ def _error_gate(judge: Judge, gate: Gate, limit: float) -> Iterator[Reason]:
     )
     if log_e < math.log(1 / LEVEL):
         says = (
-            f"{counts.requests:,} requests do not suffice to say that the rate is under {limit:.2%}: "
+            f"{counts.requests:,} requests do not suffice to say that the rate is under {percent(limit)}: "
             f"evidence {fold_text(float(log_e))}, {1 / LEVEL:,.0f}-fold is needed"
         )
         yield Reason(rule="insufficient data", decision="hold", says=says)
@@ -206,22 +211,22 @@ def _error_gate(judge: Judge, gate: Gate, limit: float) -> Iterator[Reason]:
 def _budget_gate(gate: Gate, least: float, budget: Budget | None) -> Reason:
     if budget is None:
         return Reason(rule="no data", decision="hold", says="what is left of the error budget is not known")
-    holds = budget.remaining > least
-    says = f"{budget.remaining:.1%} of the error budget left, over {least:.0%} is needed"
+    holds = budget.remaining - least > _ROUNDING
+    says = f"{percent(budget.remaining)} of the error budget left, over {percent(least)} is needed"
     return Reason(rule="gate", decision="proceed" if holds else gate.otherwise, says=says)
 
 
 def _green_gate(judge: Judge, gate: Gate, hours: float) -> Iterator[Reason]:
     last, rules = judge.record.last(hours), judge.setup.rules
     if last.seen < LEAST_SEEN * last.due or not last.counts.requests:
-        says = f"data for {last.seen:,} of the last {last.due:,} minutes, {LEAST_SEEN:.0%} are needed"
+        says = f"data for {last.seen:,} of the last {last.due:,} minutes, {percent(LEAST_SEEN)} are needed"
         yield Reason(rule="insufficient data", decision="hold", says=says)
         return
     found = misses(rules, last.counts)
     if last.warned:
         found.append(f"a warning stood for {last.warned} minutes")
     if last.bad > (1 - rules.uptime_target) * last.due:
-        found.append(f"{last.bad} bad minutes, more than uptime of {rules.uptime_target:.1%} allows")
+        found.append(f"{last.bad} bad minutes, more than uptime of {percent(rules.uptime_target)} allows")
     if found:
         yield Reason(
             rule="gate", decision=gate.otherwise, says=f"not green for {hours:g} h: {', '.join(found)}"
@@ -267,7 +272,7 @@ def _caveats(judge: Judge) -> Iterator[Reason]:
 
 def told(bad: int, total: int) -> str:
     """Return counts and their share in words: 12 of 1,240 (0.97 %)."""
-    shown = f"{bad / total * 100:.2f} %" if total else "–"
+    shown = percent(bad / total) if total else "–"
     return f"{bad:,} of {total:,} ({shown})"
 
 
@@ -278,6 +283,7 @@ def fold_text(log_e: float) -> str:
     return f"{math.exp(log_e):,.2g}-fold" if log_e < _LN_TEN else f"{math.exp(log_e):,.0f}-fold"
 
 
+_ROUNDING = 1e-9
 _LN_MILLION, _LN_TEN = math.log(1e6), math.log(10)
 
 

@@ -4,8 +4,8 @@
     burn rate  = (bad / total) / budget                   1: the budget lasts exactly its period
     remaining  = 1 − Σ bad / (budget · total of the period)
 
-Counted by time, bad and total are minutes (99.9 % of 30 days: 43.2 bad minutes); counted by request, requests.
-The plan's uptime goes by time, its error rate by request: two objectives, not one.
+Counted by time, bad and total are minutes (99.9 % of 30 days: 43.2 bad minutes); counted by request,
+requests. The plan's uptime goes by time, its error rate by request: two objectives, not one.
 """
 
 from __future__ import annotations
@@ -59,7 +59,8 @@ def budget_by_time(bad_minutes: float, *, objective: float, period_days: float =
 
 
 def budget_by_requests(bad: float, *, objective: float, expected: float) -> Budget:
-    """Return the budget of an objective that counts requests; `expected` is how many the whole period has."""
+    """Return the budget of an objective that counts requests; `expected` is how many the whole period
+    has."""
     return Budget(objective=objective, allowed=(1 - objective) * expected, used=bad, unit="requests")
 
 
@@ -88,7 +89,8 @@ def canary_burn(
 
 
 class BurnRule(Value):
-    """Fires when the budget burns faster than `rate` over both windows: the short one ends it soon after."""
+    """Fires when the budget burns faster than `rate` over both windows: the short one ends it soon
+    after."""
 
     rate: float
     long_minutes: int

@@ -1,4 +1,5 @@
-"""Proceed, hold or roll back, and why: the plan's rules first, then the evidence, then what cannot be known.
+"""Proceed, hold or roll back, and why: the plan's rules first, then the evidence, then what cannot be
+known.
 
 The most severe reason decides, and all of them are told. A rollback is called for by a critical alert, by a
 gate that says so, or by evidence against a canary that is beyond the plan's objectives. Evidence against a
@@ -35,7 +36,8 @@ RATE_NAMES: Final[tuple[Indicator, ...]] = ("errors", "slow_500")
 
 
 class Setup(Value):
-    """What the judge is told before the first minute; `noise` of an indicator that is not named is assumed."""
+    """What the judge is told before the first minute; `noise` of an indicator that is not named is
+    assumed."""
 
     rules: Rules
     noise: dict[Indicator, Noise] = Field(default_factory=dict)
@@ -76,7 +78,8 @@ class Judgement(Value):
 
 
 class Judge:
-    """What follows from the minutes so far. The same minutes, seen again by another process, give the same."""
+    """What follows from the minutes so far. The same minutes, seen again by another process, give the
+    same."""
 
     def __init__(self, setup: Setup) -> None:
         self.setup = setup
