@@ -5,6 +5,7 @@ from functools import cache
 
 import pytest
 
+from runbook.warm import cool_down
 from tests.contract.table import TABLES
 from tests.contract.wire import ABSENT, SPECS, Checker, Exchange
 
@@ -14,6 +15,13 @@ OUR_OWN = ("/dns/", "/site/")  # the sandbox's, of no vendor
 
 def pytest_report_header():
     return f"wire: held against {SPECS}" if SPECS.is_dir() else f"wire: {ABSENT}"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_forking_process_left():
+    """What kernels of a file of tests were forked from ends with it."""
+    yield
+    cool_down()
 
 
 @cache

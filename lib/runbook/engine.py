@@ -13,6 +13,7 @@ import signal
 import tempfile
 import threading
 import time
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -27,6 +28,7 @@ from papermill.parameterize import parameterize_notebook
 
 from runbook.files import write_atomically
 from runbook.showing import PROGRESS_TYPE, STEP_TYPE
+from runbook.warm.provisioner import WarmProvisioner
 
 How = Literal["completed", "raised", "kernel died", "timed out", "interrupted", "not started"]
 SAVE_EVERY_S = 5.0
@@ -56,7 +58,8 @@ class Order:
 
     `hear` gets each progress state and step line as the kernel shows it: (media type, data).
     `mask` is applied to what the kernel says as soon as it is heard, and to the notebook as it is written.
-    `timeout_s` bounds each cell. What the kernel's process itself says (a crash, say) goes to `log`.
+    `timeout_s` bounds each cell. What the kernel's process itself says (a crash, say) goes to `log`. It is
+    forked from a process that has loaded what notebooks import, unless it is to be started `cold`.
     """
 
     source: Path
@@ -68,6 +71,7 @@ class Order:
     hear: Callable[[str, Any], None] = lambda _kind, _data: None
     mask: Callable[[Any], Any] = lambda data: data
     timeout_s: float | None = None
+    cold: bool = False
 
 
 def execute(order: Order) -> Ending:
@@ -137,7 +141,7 @@ class _Client(PapermillNotebookClient):
         super().__init__(
             manager,
             kernel_name="python3",
-            kernel_manager_class=_PrivateKernelManager,
+            kernel_manager_class=_PrivateKernelManager if order.cold else _WarmKernelManager,
             timeout=order.timeout_s,
             startup_timeout=60,
             raise_on_iopub_timeout=True,
@@ -255,3 +259,16 @@ class _PrivateKernelManager(AsyncKernelManager):
             shutil.rmtree(self._folder, ignore_errors=True)
 
     cleanup_resources = _async_cleanup_resources
+
+
+class _WarmKernelManager(_PrivateKernelManager):
+    """The same, and the kernel is forked where it can be."""
+
+    async def _async_pre_start_kernel(self, **kwargs: Any) -> Any:
+        self.kernel_id = self.kernel_id or str(uuid.uuid4())
+        self.provisioner = WarmProvisioner(
+            kernel_id=self.kernel_id, kernel_spec=self.kernel_spec, parent=self
+        )
+        return await super()._async_pre_start_kernel(**kwargs)
+
+    pre_start_kernel = _async_pre_start_kernel  # type: ignore[assignment]  # as jupyter_client has it

@@ -90,15 +90,19 @@ def kernel_environment(
         # Runbooks do no large algebra, and drills run side by side: one thread for each library.
         "OPENBLAS_NUM_THREADS": "1",
     }
-    not_theirs = (REPLAY_VARIABLE, ANSWER_VARIABLE, SIGNING_KEY_VARIABLE)
-    inherited = {name: value for name, value in os.environ.items() if name not in not_theirs}
     more = {
         REPLAY_VARIABLE: "1" if replay else "",
         ANSWER_VARIABLE: answer,
         WORLD_VARIABLE: str(world or ""),
         SIGNED_VARIABLE: signed,
     }
-    return inherited | ours | {name: value for name, value in more.items() if value}
+    return bare_environment() | ours | {name: value for name, value in more.items() if value}
+
+
+def bare_environment() -> dict[str, str]:
+    """Return our environment as what we start may have it: without what is meant for us alone."""
+    not_theirs = (REPLAY_VARIABLE, ANSWER_VARIABLE, SIGNING_KEY_VARIABLE)
+    return {name: value for name, value in os.environ.items() if name not in not_theirs}
 
 
 def forget_libpq() -> None:

@@ -35,6 +35,7 @@ FLOORS = [
     ["waiting"],
     ["run"],
     ["opening"],
+    ["warm"],
     ["engine", "sealing"],
     ["driving", "campaign", "due", "approving"],
     ["drilling"],
@@ -88,6 +89,7 @@ FORBIDDEN = {
     r"(?<![.\w])print\(": {"cli/app.py"},
     r"os\.environ|os\.getenv": {
         "surroundings.py",
+        "warm/forking.py",
         "plan/loading.py",
         "plan/secrets.py",
         "postgres/programs.py",

@@ -24,6 +24,7 @@ from runbook.opening import JOURNAL, Beginning, Mode, beginning_of, find_run, pr
 from runbook.plan import known_secrets, project_root
 from runbook.sealing import why_unsigned
 from runbook.summary import Summary
+from runbook.warm import warm_up
 
 HELP = """Runbooks as notebooks: durable, approved, rehearsable, provable.
 
@@ -98,6 +99,7 @@ def account(folder: Path) -> Summary:
 
 def drive(place: Path, begin: Beginning, *, answer: str = "") -> Summary:
     """Execute a run, showing how it goes, and print what it came to."""
+    warm_up()
     from runbook.driving import Driver  # noqa: PLC0415  # papermill is dear to import
 
     out.print(f"[bold]{begin.runbook}[/] · {begin.environment} · mode {begin.mode} · run {begin.run_id}")

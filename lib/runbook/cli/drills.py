@@ -12,6 +12,7 @@ from runbook import campaign, commands_sandbox, terminal
 from runbook.cli.app import AsJson, app, out, print_json, root, watching
 from runbook.opening import run_folder
 from runbook.plan import load_scenarios
+from runbook.warm import warm_up
 
 app.add_typer(commands_sandbox.app, name="sandbox")
 
@@ -25,6 +26,7 @@ def drill(
     as_json: AsJson = False,
 ) -> None:
     """Rehearse in the sandbox; exit 1 unless every run ends as its row of scenarios.yaml says."""
+    warm_up()
     from runbook.drilling import prepare_drill  # noqa: PLC0415  # papermill is dear to import
 
     place = root()
