@@ -141,4 +141,5 @@ def _verdict(title: str, looks: list[Look], max_look_gap_s: float | None) -> Ver
         began_at=looks[0].at,
         ended_at=last.at,
         gaps_s=tuple(gaps),
+        numbers=last.numbers,
     )
