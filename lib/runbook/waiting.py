@@ -51,7 +51,10 @@ class Waiting(Effects):
             raise Parked(f"“{what}” waits until {until:%Y-%m-%d %H:%M:%S} UTC", until=until)
         if left_s <= 0:
             return
-        slice_s = left_s if clock.jumps else max(SLICE_S, left_s / SLICES)
+        if clock.jumps:
+            clock.sleep_until(until)
+            return
+        slice_s = max(SLICE_S, left_s / SLICES)
         with step.progress(what, total=left_s, unit="s") as bar:
             while (now := clock.now()) < until:
                 bar.at(left_s - (until - now).total_seconds())

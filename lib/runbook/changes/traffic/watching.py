@@ -10,11 +10,11 @@ from __future__ import annotations
 import gzip
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import ClassVar, Final
 
 from runbook.changes.traffic.between import UnderWay
-from runbook.changes.traffic.counting import floor, read_budget, read_counted
+from runbook.changes.traffic.counting import MINUTE, floor, read_budget, read_counted
 from runbook.changes.traffic.moving import share_text, state_of
 from runbook.changes.traffic.telling import mark, page, say, say_status
 from runbook.clock import Clock
@@ -38,13 +38,26 @@ _BUDGET_EVERY = timedelta(hours=1)
 
 @dataclass
 class _Memory:
-    """What this process has read of a release so far; it only spares reading it again."""
+    """What this process has read of a release so far; it only spares reading it again.
+
+    `found` is what there was to say after the last minute that was judged; up to `judged_from` others were
+    judged by looks on record.
+    """
 
     judge: Judge
     until: datetime
+    judged_from: datetime
     minutes: list[Minute] = field(default_factory=list)
+    found: Judgement | None = None
     budget: Budget | None = None
     budget_at: datetime | None = None
+
+    def see(self, minute: Minute) -> None:
+        self.judge.see(minute)
+        self.minutes.append(minute)
+        self.until = minute.at + MINUTE
+        if minute.at >= self.judged_from:
+            self.found = judged(self.judge, budget=self.budget)
 
 
 _memories: dict[str, _Memory] = {}
@@ -56,8 +69,8 @@ def look(step: Step, looks: tuple[Look, ...], under_way: UnderWay) -> Look:
 
     Raises Parked when somebody else has moved the traffic, or has a build waiting: a person has to settle it.
     """
-    now = step.clock.now()
     quiet = _quiet(step)
+    now = quiet.clock.now()
     if who := interference(quiet, under_way):
         raise _call_a_person(step, under_way, who)
     memory = _memory(step, looks, under_way)
@@ -113,7 +126,14 @@ def _memory(step: Step, looks: tuple[Look, ...], under_way: UnderWay) -> _Memory
     recorded = looks[-1].numbers.get(COUNTED_UNTIL) if looks else None
     if known is None or recorded != known.until.timestamp():
         setup = Setup(rules=Rules.of(step.rollout()), noise=under_way.baseline.noise)
-        known = _Memory(judge=Judge(setup), until=floor(under_way.ground.shares[0].at))
+        begins = floor(under_way.ground.shares[0].at)
+        known = _Memory(
+            judge=Judge(setup),
+            until=begins,
+            judged_from=floor(under_way.began_at)
+            if recorded is None
+            else datetime.fromtimestamp(recorded, UTC),
+        )
         _memories[step.run_id] = known
     return known
 
@@ -128,8 +148,9 @@ def _count(step: Step, memory: _Memory, under_way: UnderWay, now: datetime) -> s
     except VendorError as error:
         return str(error)
     for minute in counted.minutes:
-        memory.judge.see(minute)
-    memory.minutes += counted.minutes
+        memory.see(minute)
+        if memory.found is not None and memory.found.ends:
+            return ""  # as if somebody had looked just then, however late it is seen
     memory.until = counted.until
     return ""
 
@@ -145,11 +166,13 @@ def _read_budget(step: Step, memory: _Memory, now: datetime) -> None:
 
 def _look(memory: _Memory, under_way: UnderWay, trouble: str, *, now: datetime, at_end: bool) -> Look:
     counted = {COUNTED_UNTIL: memory.until.timestamp()}
-    if memory.judge.record.last_at is None:
-        says = trouble or "no minute of the canary has settled yet"
+    known = memory.judge.record.phase
+    if known is None or known.percent != under_way.phase.percent:
+        says = trouble or "no minute of the phase has settled yet"
         return Look(at=now, says=f"no data: {says}", decision="hold", numbers=counted)
-    gate = under_way.phase.gate
-    found = judged(memory.judge, gate=gate, at_end=at_end, budget=memory.budget)
+    found = memory.found or judged(memory.judge, budget=memory.budget)
+    if at_end and not found.ends:
+        found = judged(memory.judge, gate=under_way.phase.gate, at_end=True, budget=memory.budget)
     decision, says = found.decision, _says(found, at_end=at_end)
     if trouble or (at_end and memory.until < floor(under_way.ends_at)):
         short = f"no data: counted until {memory.until:%Y-%m-%d %H:%M} UTC"
