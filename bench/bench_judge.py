@@ -31,7 +31,7 @@ from judge_traffic import (
     Traffic,
 )
 
-from runbook.judge.calibrating import estimates
+from runbook.judge.calibrating import ASSUMED, estimates
 from runbook.judge.comparing import ALPHA, MATERIAL, TwoKeys
 from runbook.judge.evidence import Mixture, Restarts, rate_evidence
 from runbook.judge.verdict import RATE_ALPHA
@@ -77,10 +77,13 @@ class Ours(Peer):
         if self.done:
             return
         counts = (minute.canary_bad, minute.baseline_bad, minute.canary_all, minute.baseline_all)
-        self._keys.see(percent, counts, (minute.canary_slices, minute.baseline_slices))
+        self._keys.see(percent, counts, self._slices(minute))
         self.stop(
             (self._keys.log_e() >= self._bound) & self._is_material(minute.share, np.stack(counts)), minute
         )
+
+    def _slices(self, minute: MinuteOfAll) -> tuple[Floats, Floats] | None:
+        return minute.canary_slices, minute.baseline_slices
 
     def _is_material(self, share: float, counts: Floats) -> npt.NDArray[np.bool_]:
         """Whether the rates differ enough, lately or since the phase began, as the library has it."""
@@ -94,6 +97,19 @@ class Ours(Peer):
             rates = canary_bad / np.maximum(canary_all, 1) - baseline_bad / np.maximum(baseline_all, 1)
             differences.append(rates)
         return np.maximum(*differences) > self._material
+
+
+class WithoutBuckets(Ours):
+    """Ours where the source knows no visitors: counts alone, and the noise is assumed."""
+
+    name = "counts alone (ours, no buckets)"
+
+    def __init__(self, n: int, limit: float, *, slow: bool) -> None:
+        assumed = np.full(n, ASSUMED.phi), np.full(n, ASSUMED.tau)
+        super().__init__(n, limit, slow=slow, phi=assumed[0], tau=assumed[1])
+
+    def _slices(self, minute: MinuteOfAll) -> None:
+        del minute
 
 
 @dataclass(frozen=True)
@@ -121,6 +137,7 @@ def measure(scenario: Scenario, per_s: float, *, n: int, seed: int, days: int = 
     phi, tau = noise_before(scenario, per_s, days=min(days, n), seed=seed + 1)
     told = np.arange(n) % len(phi)
     judges: list[Peer] = [Ours(n, limit, slow=slow, phi=phi[told], tau=tau[told])]
+    judges += [WithoutBuckets(n, limit, slow=slow)]
     judges += [kind(n, limit) for kind in PEERS if not (slow and kind is Critical)]
     totals, last = np.zeros((MINUTES + 1, n)), 0
     for minute in Traffic(scenario, per_s, n, np.random.default_rng(seed)).rollout():
@@ -317,6 +334,9 @@ otherwise.
 Minutes from when the canary is bad until it is stopped, what was missed, what was stopped before anything was
 wrong, and the bad answers that the canary gave until then; at 20 · 200 · 2,000 requests a second. Where it is
 bad at 100 % only there is no baseline: ours is timed until it asks a person.
+
+*Counts alone* is ours where the source has no visitor buckets and no day before: one key, noise assumed
+(φ 3, τ 2). It is slower where the service is quieter than that and stops in vain where it is noisier.
 
 {regressions}
 

@@ -73,8 +73,7 @@ def below_evidence(bad: Floats, total: Floats, *, limit: float, noise: Floats | 
 
 
 def ratio_gain(canary_bad: Floats, baseline_bad: Floats, canary_all: Floats, baseline_all: Floats) -> Floats:
-    """Return what a minute says of every ratio of RATIO_GRID, shape (…, ratios), to be summed over
-    minutes."""
+    """Return what a minute says of each of RATIO_GRID, shape (…, ratios); minutes are added up."""
     both = (canary_all > 0) & (baseline_all > 0)
     odds = np.where(both, canary_all, 0.0) / np.where(both, baseline_all, 1.0)
     bad = canary_bad + baseline_bad

@@ -97,7 +97,7 @@ class Comparison:
         phi, tau = (np.array([getattr(noise[name], part) for name in NAMES]) for part in ("phi", "tau"))
         self.keys = TwoKeys(phi, tau)
         self.newcomer_minutes = self.minutes = 0
-        self._percent = 0.0
+        self.percent = 0.0
         self._exposure = np.zeros((2, len(NAMES)))
         self._sums = np.zeros((4, len(NAMES)))
         self._recent: deque[Floats] = deque(maxlen=RECENT_MINUTES)
@@ -108,8 +108,8 @@ class Comparison:
         canary, baseline = minute.canary, minute.baseline
         if canary is None or baseline is None:
             return
-        if minute.canary_percent != self._percent:
-            self._percent = minute.canary_percent
+        if minute.canary_percent != self.percent:
+            self.percent = minute.canary_percent
             self._gains[:], self._exposure[:], self._sums[:] = 0.0, 0.0, 0.0
             self._recent.clear()
         self.minutes += 1

@@ -209,8 +209,7 @@ def _grouped(column: Floats, size: int) -> Floats:
 
 
 class Restarts:
-    """When which part of the coin is bet: known before the minute is seen, all parts together at most
-    one."""
+    """When which part of the coin is bet: known before the minute is seen, at most one coin in all."""
 
     def __init__(self) -> None:
         self._phases, self._minutes, self._trickles, self._percent = 0, 0, 0, 0.0
@@ -230,8 +229,7 @@ class Restarts:
 
 @dataclass(frozen=True)
 class Mixture:
-    """An e-value over ratios and starts: ln of what each ratio's bets have become, and what is not yet
-    bet."""
+    """An e-value over ratios and starts: what each ratio's bets have become (ln), and what is not yet bet."""
 
     log_sums: Floats  # (…, ratios)
     kept: float

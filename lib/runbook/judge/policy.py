@@ -7,6 +7,7 @@ said at the rule: P95 has no duration in the plan and takes that of the error ra
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
 from typing import Final, Literal, Self
 
 from runbook.errors import ParamsError, Problem
@@ -105,12 +106,15 @@ def over(rules: Rules, signal: Signal, counts: Counts, severity: Severity) -> bo
 
 
 class Streaks:
-    """For how many minutes on end each arm has been over each threshold; minutes without data change
-    nothing."""
+    """For how many minutes on end each arm has been over each threshold.
+
+    A minute without data changes nothing, unless so many are missing that what was before is another story:
+    a gap as long as the threshold must last begins it anew.
+    """
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
-        self._lengths: dict[tuple[ArmName, Signal, Severity], int] = {}
+        self._streaks: dict[tuple[ArmName, Signal, Severity], tuple[int, datetime]] = {}
         self._probes: int = 0
 
     def see(self, minute: Minute) -> None:
@@ -121,16 +125,22 @@ class Streaks:
                 for severity in SEVERITIES:
                     found = over(self._rules, signal, arm.total, severity)
                     if found is not None:
-                        key = (name, signal, severity)
-                        self._lengths[key] = self._lengths.get(key, 0) + 1 if found else 0
+                        length = self._before(name, signal, severity, minute.at) + 1 if found else 0
+                        self._streaks[name, signal, severity] = length, minute.at
         if minute.failed_probes_in_a_row is not None:
             self._probes = minute.failed_probes_in_a_row
+
+    def _before(self, arm: ArmName, signal: Signal, severity: Severity, at: datetime) -> int:
+        """Return the length of a streak that may go on at a time."""
+        length, last_at = self._streaks.get((arm, signal, severity), (0, at))
+        return length if at - last_at <= timedelta(minutes=self._rules.minutes_of(signal)) else 0
 
     def fires(self, signal: Signal, *, arm: ArmName = "canary", severity: Severity = "critical") -> bool:
         """Whether a signal has been over its threshold for as long as the plan says."""
         if signal == "probes":
             return self._probes >= self._rules.probes_in_a_row
-        return self._lengths.get((arm, signal, severity), 0) >= self._rules.minutes_of(signal)
+        length, _ = self._streaks.get((arm, signal, severity), (0, None))
+        return length >= self._rules.minutes_of(signal)
 
     def criticals(self) -> Iterator[tuple[Signal, bool]]:
         """Return the critical alerts of the canary, each with whether the baseline breaches it too.

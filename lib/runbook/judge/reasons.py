@@ -17,6 +17,7 @@ from runbook.judge.verdict import (
     RATE_ALPHA,
     RATE_NAMES,
     SEVEREST,
+    WHOLE_PERCENT,
     Decision,
     Judge,
     Judgement,
@@ -34,7 +35,6 @@ CALLED: Final[dict[Indicator, str]] = {
 # Fewer minutes of a phase than this, and its gate is judged on too little of it.
 LEAST_SEEN: Final = 0.8
 SILENT_MINUTES: Final = 10
-WHOLE_PERCENT: Final = 100
 
 
 def judged(
@@ -86,6 +86,8 @@ def _critical_words(rules: Rules, signal: Signal) -> str:
 
 
 def _evidence(judge: Judge) -> Iterator[Reason]:
+    if not _compares(judge):
+        return
     log_e = judge.comparison.keys.log_e()
     for row, name in enumerate(NAMES):
         if log_e[row] < math.log(1 / ALPHA[name]) or not (lately := _material(judge, name)):
@@ -101,9 +103,14 @@ def _evidence(judge: Judge) -> Iterator[Reason]:
         yield Reason(rule="evidence", decision=decision, says=says)
 
 
+def _compares(judge: Judge) -> bool:
+    """Whether the phase under way has had anything to compare; at 100 % it never has."""
+    phase = judge.record.phase
+    return phase is not None and phase.percent == judge.comparison.percent
+
+
 def _material(judge: Judge, name: Indicator) -> str:
-    """Return both arms' counts over the stretch with the larger difference; nothing when it is no
-    matter."""
+    """Return both arms' counts where they differ more, lately or over the phase; nothing when immaterial."""
     phase = judge.record.phase
     since = f"since {phase.began_at:%H:%M}" if phase else ""
     stretches = {
@@ -151,9 +158,8 @@ def _rates(judge: Judge) -> Iterator[Reason]:
 
 def _silence(judge: Judge) -> Iterator[Reason]:
     if (minutes := judge.record.silent_minutes) >= SILENT_MINUTES:
-        yield Reason(
-            rule="no data", decision="hold", says=f"nothing came of the canary for {minutes} minutes"
-        )
+        says = f"nothing came of the canary for {minutes} minutes"
+        yield Reason(rule="no data", decision="hold", says=says)
 
 
 def _gate(judge: Judge, gate: Gate, budget: Budget | None) -> Iterator[Reason]:
@@ -162,9 +168,8 @@ def _gate(judge: Judge, gate: Gate, budget: Budget | None) -> Iterator[Reason]:
         yield Reason(rule="no data", decision="hold", says="nothing came of the canary in the whole phase")
         return
     if phase.seen < LEAST_SEEN * phase.due:
-        says = (
-            f"data for {phase.seen:,} of the phase's {phase.due:,} minutes, {percent(LEAST_SEEN)} are needed"
-        )
+        seen = f"data for {phase.seen:,} of the phase's {phase.due:,} minutes"
+        says = f"{seen}, {percent(LEAST_SEEN)} are needed"
         yield Reason(rule="insufficient data", decision="hold", says=says)
     if gate.error_rate_below_percent is not None:
         yield from _error_gate(judge, gate, gate.error_rate_below_percent / 100)
@@ -180,10 +185,8 @@ def _error_gate(judge: Judge, gate: Gate, limit: float) -> Iterator[Reason]:
         says = "not one request reached the canary in the phase"
         yield Reason(rule="insufficient data", decision="hold", says=says)
         return
-    rate, band = (
-        counts.errors / counts.requests,
-        rate_band(counts.errors, counts.requests, noise=judge.setup.noise_of("errors").factor),
-    )
+    noise = judge.setup.noise_of("errors").factor
+    rate, band = counts.errors / counts.requests, rate_band(counts.errors, counts.requests, noise=noise)
     needed = f"under {percent(limit)} is needed"
     edges = f"surely between {percent(band.low)} and {percent(band.high)}"
     seen = f"errors {told(counts.errors, counts.requests)}, {edges}; {needed}"
@@ -194,12 +197,8 @@ def _error_gate(judge: Judge, gate: Gate, limit: float) -> Iterator[Reason]:
         yield Reason(rule="gate", decision=gate.otherwise, says=says)
         return
     yield Reason(rule="gate", decision="proceed", says=seen)
-    log_e = below_evidence(
-        np.array(float(counts.errors)),
-        np.array(float(counts.requests)),
-        limit=limit,
-        noise=judge.setup.noise_of("errors").factor,
-    )
+    sums = np.array(float(counts.errors)), np.array(float(counts.requests))
+    log_e = below_evidence(*sums, limit=limit, noise=noise)
     if log_e < math.log(1 / LEVEL):
         says = (
             f"{counts.requests:,} requests do not suffice to say that the rate is under {percent(limit)}: "
@@ -238,6 +237,12 @@ def _green_gate(judge: Judge, gate: Gate, hours: float) -> Iterator[Reason]:
 
 def _so_far(judge: Judge) -> Iterator[Reason]:
     """Return how both arms stand, whatever is decided."""
+    if not _compares(judge):
+        counts = judge.record.phase_counts("canary")
+        if counts.requests:
+            says = f"errors: {told(counts.errors, counts.requests)} in the phase; no baseline beside it"
+            yield Reason(rule="so far", decision="proceed", says=says)
+        return
     log_e = judge.comparison.keys.log_e()
     for row, name in enumerate(NAMES[:2]):
         one = judge.comparison.phase(name)
@@ -304,7 +309,7 @@ def numbers(judge: Judge, budget: Budget | None = None) -> dict[str, float | Non
     }
     counts, slices = keys.by_counts.log_e(), keys.by_slices.log_e()
     for row, name in enumerate(NAMES):
-        low, high = judge.comparison.ratio(name)
+        low, high = judge.comparison.ratio(name) if _compares(judge) else (0.0, math.inf)
         total = INDICATORS[name]
         found |= {
             f"{name}_canary": share(getattr(ours, name), getattr(ours, total)),

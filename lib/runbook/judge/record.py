@@ -125,8 +125,7 @@ _ARMS: Final[tuple[ArmName, ...]] = ("canary", "baseline")
 
 @dataclass(frozen=True)
 class Last:
-    """The canary's last hours: counts, minutes seen of those due, bad ones, and those in which it
-    warned."""
+    """The canary's last hours: counts, minutes seen of those due, bad ones, those with a warning."""
 
     counts: Counts
     seen: int

@@ -59,8 +59,7 @@ def budget_by_time(bad_minutes: float, *, objective: float, period_days: float =
 
 
 def budget_by_requests(bad: float, *, objective: float, expected: float) -> Budget:
-    """Return the budget of an objective that counts requests; `expected` is how many the whole period
-    has."""
+    """Return the budget of an objective that counts requests, of which the period has `expected`."""
     return Budget(objective=objective, allowed=(1 - objective) * expected, used=bad, unit="requests")
 
 
@@ -89,8 +88,7 @@ def canary_burn(
 
 
 class BurnRule(Value):
-    """Fires when the budget burns faster than `rate` over both windows: the short one ends it soon
-    after."""
+    """Fires when the budget burns faster than `rate` over both windows; the short one ends it soon."""
 
     rate: float
     long_minutes: int

@@ -32,12 +32,12 @@ SEVEREST: Final[tuple[Decision, ...]] = ("rollback", "hold", "proceed")
 
 # Against the plan's limits themselves, where no baseline is left; a part of it for each of the two.
 RATE_ALPHA: Final = 0.001
+WHOLE_PERCENT: Final = 100
 RATE_NAMES: Final[tuple[Indicator, ...]] = ("errors", "slow_500")
 
 
 class Setup(Value):
-    """What the judge is told before the first minute; `noise` of an indicator that is not named is
-    assumed."""
+    """What the judge is told before the first minute; noise that is not named is assumed."""
 
     rules: Rules
     noise: dict[Indicator, Noise] = Field(default_factory=dict)
@@ -78,8 +78,7 @@ class Judgement(Value):
 
 
 class Judge:
-    """What follows from the minutes so far. The same minutes, seen again by another process, give the
-    same."""
+    """What follows from the minutes so far; another process that sees the same minutes gets the same."""
 
     def __init__(self, setup: Setup) -> None:
         self.setup = setup
@@ -104,7 +103,7 @@ class Judge:
         warns = any(self.streaks.fires(signal, severity="warning") for signal in SIGNALS)
         self.record.see(minute, warns=warns)
         self.comparison.see(minute)
-        if minute.canary is not None:
+        if minute.canary is not None and minute.canary_percent >= WHOLE_PERCENT:
             part = self._restarts.next(minute.canary_percent)
             self._rates = self._rates.after(self._against_limits(minute.canary.total), part)
 

@@ -70,6 +70,13 @@ def test_a_minute_without_data_neither_counts_nor_ends() -> None:
     assert over(RULES, "errors", idle[0], "critical") is None
 
 
+def test_a_gap_as_long_as_the_alert_begins_it_anew() -> None:
+    """Four bad minutes, five without data, one bad minute are not five bad minutes on end."""
+    gap = (None, None)
+    assert streaks(*[(BAD, GOOD)] * 4, *[gap] * 4, (BAD, GOOD)).fires("errors")
+    assert not streaks(*[(BAD, GOOD)] * 4, *[gap] * 5, (BAD, GOOD)).fires("errors")
+
+
 def test_a_critical_that_the_baseline_breaches_too_is_shared() -> None:
     """Both arms over the threshold: one cause; the canary alone: its own."""
     assert list(streaks(*[(BAD, BAD)] * 5).criticals()) == [("errors", True)]

@@ -7,7 +7,7 @@ import math
 import bench_judge
 import numpy as np
 import pytest
-from bench_judge import Ours, goals, measure, null_table, regression_table, wilson
+from bench_judge import Ours, WithoutBuckets, goals, measure, null_table, regression_table, wilson
 from judge_peers import (
     Argo,
     Critical,
@@ -52,7 +52,8 @@ def test_a_regression_is_found_as_soon_as_in_the_study(name: str, per_s: float, 
 
 def test_the_tables_say_what_was_measured_and_what_was_missed() -> None:
     """A judge that misses, or cries wolf, is told so in the table and in the goals."""
-    ours, *peers = measure(NAMED["0.2 → 2 %"], 200.0, n=8, seed=SEED, days=4)
+    ours, bare, *peers = measure(NAMED["0.2 → 2 %"], 200.0, n=8, seed=SEED, days=4)
+    assert (bare.judge, bare.missed) == (WithoutBuckets.name, 0)
     row = next(line for line in regression_table([ours, *peers]) if Ours.name in line)
     assert f"{np.median(ours.minutes):.0f}/" in row
     blind = next(cell for cell in peers if cell.judge == Critical.name)

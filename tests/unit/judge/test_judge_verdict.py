@@ -176,6 +176,18 @@ def test_where_no_baseline_is_left_a_person_is_asked() -> None:
     assert count <= 3
 
 
+def test_an_outage_of_before_is_not_held_against_the_whole() -> None:
+    """What was compared at 50 % is no word on 100 %: there the limits alone speak, and begin anew."""
+    out = {"errors": 0.3}
+    before = minutes(60, percent=50) + minutes(4, first=60, percent=50, canary=out, baseline=out)
+    judge = Judge.of(SETUP, before + minutes(5, first=64, percent=100))
+    look = judged(judge)
+    assert (look.decision, look.ends) == ("proceed", False)
+    assert rules_of(look, "proceed") == ["so far"]
+    assert "no baseline beside it" in look.reasons[0].says
+    assert look.numbers["errors_ratio_high"] is None
+
+
 def test_without_buckets_the_weaker_test_serves_and_says_so() -> None:
     """Counts alone decide, over all visitors; the verdict names it, and that the noise is assumed."""
     found = minutes(60, canary={"errors": 0.05}, buckets=None)
