@@ -8,6 +8,7 @@ import bench_judge
 import numpy as np
 import pytest
 from bench_judge import Ours, WithoutBuckets, goals, measure, null_table, regression_table, wilson
+from judge_bands import coverages
 from judge_peers import (
     Argo,
     Critical,
@@ -165,3 +166,11 @@ def test_the_shift_is_the_one_by_which_the_samples_differ() -> None:
     assert lower[0] < median < upper[0]
     moved = intervals(TWENTY[None] + 3, TEN[None], confidence=0.98)
     assert [moved[0][0] - 3, moved[1][0] - 3] == pytest.approx([lower[0], upper[0]], abs=1e-3)
+
+
+def test_bands_for_every_look_miss_less_than_those_for_one() -> None:
+    """The page's coverage: each of ours misses in 1 % at most (by chance 3 of 100), Wilson's in many more."""
+    *ours, wilsons = coverages(seed=SEED, n=100)
+    assert max(one.missed for one in ours) <= 3
+    assert wilsons.missed > 3
+    assert wilsons.line.endswith(f"| {wilsons.missed} |")
