@@ -125,7 +125,10 @@ class Waiting(Effects):
             if verdict.decision == "proceed":
                 return Decided(decision="proceed", by=f"“{verdict.title}”: {because}")
             plan = Plan(title=f"{verdict.title}: go on although: {because}", changes=())
-            approval = self._signed(step, title, lambda: self._request(step, plan, kind="decision"))
+            try:
+                approval = self._signed(step, title, lambda: self._request(step, plan, kind="decision"))
+            except Parked as waits:
+                raise Parked(f"{because}; it {waits}", until=waits.until, whom=waits.whom) from None
             return Decided(decision="proceed", by=approval.in_a_line(), approval=approval)
 
         result: Value = self._step("decide", title, (verdict,), work, effect=True)

@@ -18,9 +18,10 @@ def conclude(step: Step, under_way: UnderWay, verdict: Verdict) -> Conclusion:
         if phase.is_last
         else f"phase {phase.number + 1} may begin, with previous={step.run_id}"
     )
+    how = "was good" if verdict.decision == "proceed" else "went on by signature, not by its numbers,"
     limit = phase.gate.error_rate_below_percent
     return Conclusion(
-        verdict=f"{ground.canary} was good at {phase.percent:g} % for {phase.hours:g} hours; {after}.",
+        verdict=f"{ground.canary} {how} at {phase.percent:g} % for {phase.hours:g} hours; {after}.",
         numbers={
             "canary_percent": Number(title="visitors on the canary", value=phase.percent, unit="%"),
             "error_percent": _percent("error rate of the canary", verdict, "errors_canary", limit=limit),

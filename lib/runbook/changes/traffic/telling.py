@@ -21,7 +21,7 @@ from runbook.values import Value
 WATCH = "the canary at its share"  # the notebook's watch, whose verdict says why
 _LOOK_BACK = timedelta(hours=1)
 _MARKED_BACK = timedelta(hours=16)  # Datadog takes no event that is older
-_REASONS_LONG = 900
+_REASONS_LONG, _PAGE_LONG = 900, 1024
 
 
 class Told(Value):
@@ -72,11 +72,11 @@ def _by_webhook(step: Step) -> bool:
     return vendor.base_url is not None and "token" not in vendor.secret_variables
 
 
-def page(step: Step, *, what: str, summary: str) -> None:
+def page(step: Step, *, what: str, summary: str, severity: pagerduty.Severity = "critical") -> None:
     """Call whoever is on call; the same `what` of a run joins the incident that there is already."""
     key = f"{step.run_id}/{what}"
     pagerduty.apply_event(
-        step, dedup_key=key, summary=summary, source=f"runbook {step.run_id}", severity="critical"
+        step, dedup_key=key, summary=summary[:_PAGE_LONG], source=f"runbook {step.run_id}", severity=severity
     )
 
 
@@ -133,7 +133,7 @@ class StandBy(Change):
         why = reasons(step)
         now = step.clock.now()
         try:
-            page(step, what="rollback", summary=f"{text}. {why}"[:1024])
+            page(step, what="rollback", summary=f"{text}. {why}")
         finally:
             say(step, f"{text}. {why}", since=self.planned_at)
             mark(step, what="rollback", title=text, text=why, at=now, tone="error")

@@ -149,10 +149,15 @@ def _count(step: Step, memory: _Memory, under_way: UnderWay, now: datetime) -> s
         return str(error)
     for minute in counted.minutes:
         memory.see(minute)
-        if memory.found is not None and memory.found.ends:
+        if memory.found is not None and is_over(memory.found):
             return ""  # as if somebody had looked just then, however late it is seen
     memory.until = counted.until
     return ""
+
+
+def is_over(found: Judgement) -> bool:
+    """Say whether nothing that comes can change the decision; what holds may yet become a rollback."""
+    return found.ends and found.decision == "rollback"
 
 
 def _read_budget(step: Step, memory: _Memory, now: datetime) -> None:
@@ -171,14 +176,16 @@ def _look(memory: _Memory, under_way: UnderWay, trouble: str, *, now: datetime, 
         says = trouble or "no minute of the phase has settled yet"
         return Look(at=now, says=f"no data: {says}", decision="hold", numbers=counted)
     found = memory.found or judged(memory.judge, budget=memory.budget)
-    if at_end and not found.ends:
+    if at_end and not is_over(found):
         found = judged(memory.judge, gate=under_way.phase.gate, at_end=True, budget=memory.budget)
     decision, says = found.decision, _says(found, at_end=at_end)
     if trouble or (at_end and memory.until < floor(under_way.ends_at)):
         short = f"no data: counted until {memory.until:%Y-%m-%d %H:%M} UTC"
         says = "; ".join(filter(None, (short, trouble, says)))
         decision = "hold" if decision == "proceed" else decision
-    return Look(at=now, says=says, decision=decision, ends=found.ends, numbers={**_drawn(found), **counted})
+    return Look(
+        at=now, says=says, decision=decision, ends=is_over(found), numbers={**_drawn(found), **counted}
+    )
 
 
 def _says(found: Judgement, *, at_end: bool) -> str:
@@ -205,11 +212,23 @@ def _tell(step: Step, looks: Sequence[Look], under_way: UnderWay, seen: Look, *,
     due = under_way.began_at + number * every
     if number and before < due and not last:
         say_status(step, f"{head}, status of {due:%Y-%m-%d %H:%M} UTC", seen.says, since=due)
+    if seen.decision == "hold" and looks and looks[-1].decision != "hold" and not last:
+        _warn(step, head, seen, since=under_way.began_at)
     if last and seen.decision != "rollback":  # that is told once it is done; nothing may hold it up
         title = f"{head}, {_WORDS[seen.decision]}"
         say_status(step, title, seen.says, since=under_way.began_at)
         tone: Tone = "success" if seen.decision == "proceed" else "warning"
         mark(step, what="decision", title=title, text=seen.says, at=seen.at, tone=tone)
+
+
+def _warn(step: Step, head: str, seen: Look, *, since: datetime) -> None:
+    """Call somebody when a canary that was good begins to speak against itself; the watch goes on."""
+    title = f"{head}, would not go on as it is now"
+    try:
+        page(step, what="hold", summary=f"{title}: {seen.says}", severity="warning")
+    except VendorError as error:
+        step.remark(f"nobody was paged: {error}")
+    say_status(step, title, seen.says, since=since)
 
 
 def _keep(step: Step, memory: _Memory, under_way: UnderWay) -> None:
