@@ -46,7 +46,7 @@ class TwoKeys:
         self._noise, self._tau = phi * tau, tau
         self.by_counts = Mixture.begun(phi.shape)
         self.by_slices = Mixture.begun(phi.shape)
-        self.slice_minutes = 0
+        self.slice_minutes = self._without = 0
         self._restarts = Restarts()
 
     def see(
@@ -61,15 +61,21 @@ class TwoKeys:
         self.by_counts = self.by_counts.after(count_evidence(*counts, noise=self._noise), part)
         if slices is None:
             gains = np.zeros_like(self.by_slices.log_sums)
+            self._without += 1
         else:
             gains = slice_evidence(*slices, tau=self._tau)
-            self.slice_minutes += 1
+            self.slice_minutes, self._without = self.slice_minutes + 1, 0
         self.by_slices = self.by_slices.after(gains, part)
 
+    @property
+    def are_two(self) -> bool:
+        """Whether there are slices; once they stay away for a quarter of an hour, the counts decide alone."""
+        return self.slice_minutes > 0 and self._without < RECENT_MINUTES
+
     def log_e(self) -> Floats:
-        """Return ln E: of the weaker key, or of the counts alone where no slices were ever seen."""
+        """Return ln E: of the weaker key, or of the counts alone where there are no slices."""
         counts = self.by_counts.log_e()
-        return np.minimum(counts, self.by_slices.log_e()) if self.slice_minutes else counts
+        return np.minimum(counts, self.by_slices.log_e()) if self.are_two else counts
 
 
 @dataclass(frozen=True)

@@ -136,7 +136,7 @@ def _beyond(judge: Judge) -> list[str]:
 def _fold(judge: Judge, row: int) -> str:
     keys, bound = judge.comparison.keys, 1 / ALPHA[NAMES[row]]
     counts = fold_text(float(keys.by_counts.log_e()[row]))
-    if not keys.slice_minutes:
+    if not keys.are_two:
         return f"evidence {counts} by counts, over {bound:,.0f}"
     slices = fold_text(float(keys.by_slices.log_e()[row]))
     return f"evidence {counts} by counts and {slices} by slices, both over {bound:,.0f}"
@@ -264,7 +264,7 @@ def _caveats(judge: Judge) -> Iterator[Reason]:
             f"{comparison.minutes - comparison.newcomer_minutes:,} of {comparison.minutes:,} minutes without "
             "visitor buckets: all visitors are compared there, the canary's are newer"
         )
-        says += "" if comparison.keys.slice_minutes else "; one key serves alone"
+        says += "" if comparison.keys.are_two else "; one key serves alone"
         yield Reason(rule="weaker test", decision="proceed", says=says)
     if comparison.newcomer_minutes > comparison.keys.slice_minutes:
         says = "too few buckets for slices of equal size at this share; the counts alone add evidence there"
@@ -315,7 +315,7 @@ def numbers(judge: Judge, budget: Budget | None = None) -> dict[str, float | Non
             f"{name}_canary": share(getattr(ours, name), getattr(ours, total)),
             f"{name}_baseline": share(getattr(theirs, name), getattr(theirs, total)),
             f"{name}_log_e_counts": float(counts[row]),
-            f"{name}_log_e_slices": float(slices[row]) if keys.slice_minutes else None,
+            f"{name}_log_e_slices": float(slices[row]) if keys.are_two else None,
             f"{name}_ratio_low": low,
             f"{name}_ratio_high": high if math.isfinite(high) else None,
         }

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from runbook.journal import decode, encode
 from runbook.judge.calibrating import Noise
 from runbook.judge.comparing import ALPHA, NAMES
 from runbook.judge.counts import Arm, Counts, Minute
@@ -200,6 +201,22 @@ def test_without_buckets_the_weaker_test_serves_and_says_so() -> None:
     assert "by slices" not in look.says
 
 
+def test_one_bucket_makes_no_slices() -> None:
+    """Where all newcomers are in one bucket, the counts decide alone, and the verdict says why."""
+    look, _ = watch(minutes(30, canary={"errors": 0.05}, buckets=1))
+    assert look.decision == "rollback"
+    assert any("too few buckets for slices" in one.says for one in look.reasons)
+
+
+def test_when_the_buckets_stay_away_the_counts_go_on_alone() -> None:
+    """A source that loses its buckets does not blind the judge: a quarter of an hour later one key serves."""
+    found = minutes(30) + minutes(60, first=30, canary={"errors": 0.02}, buckets=None)
+    look, count = watch(found)
+    assert look.decision == "rollback"
+    assert count == 45
+    assert any("one key serves alone" in one.says for one in look.reasons)
+
+
 def test_the_same_minutes_seen_again_give_the_same() -> None:
     """Killed and taken up by another process, from the recorded minutes: no number differs."""
     found = minutes(50) + minutes(40, first=50, percent=25) + minutes(30, first=95, percent=50)
@@ -260,4 +277,5 @@ def test_a_judgement_is_read_in_a_notebook_and_a_terminal() -> None:
     assert repr(look).splitlines()[0].split() == ["decision", "rollback"]
     assert "<th>evidence</th>" in look._repr_html_()
     assert look.at >= BEGAN
+    assert decode(encode(look)) == look
     assert {"errors_canary", "errors_log_e_counts", "errors_ratio_low", "canary_percent"} <= set(look.numbers)
