@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -115,13 +115,14 @@ class Hour:
 
         match name:
             case "visitors":
-                found = random.poisson(given.load)
+                found = _drawn(random.poisson, given.load)
             case "requests":
-                found = of("visitors") + random.poisson(of("visitors") * (numbers.REQUESTS_PER_VISIT - 1))
+                visitors = of("visitors")
+                found = visitors + _drawn(random.poisson, visitors * (numbers.REQUESTS_PER_VISIT - 1))
             case "errors":
-                found = random.binomial(of("requests"), given.errors)
+                found = _drawn(random.binomial, of("requests"), given.errors)
             case "database_calls":
-                found = random.poisson(of("requests") * numbers.DATABASE_CALLS)
+                found = _drawn(random.poisson, of("requests") * numbers.DATABASE_CALLS)
             case "latency":
                 found = _binned(random, of, "requests", "slow", REQUESTS, _tails(name, given))
             case "database_latency":
@@ -129,6 +130,17 @@ class Hour:
             case _:
                 found = _slow(random, of, name, given)
         return found.astype(np.int32)
+
+
+def _drawn(draw: Callable[..., Any], first: npt.NDArray[Any], *more: Floats) -> Ints:
+    """Draw where there is something to draw from; a draw out of nothing costs time and no randomness."""
+    kinds = first.any(axis=(0, 2))
+    if kinds.all():
+        return np.asarray(draw(first, *more))
+    found = np.zeros(first.shape, dtype=np.int64)
+    if kinds.any():
+        found[:, kinds] = draw(first[:, kinds], *(one[:, kinds] for one in more))
+    return found
 
 
 def _tails(name: str, given: Setting) -> Floats:
@@ -148,7 +160,7 @@ def _slow(random: np.random.Generator, of: Callable[[str], Ints], name: str, giv
         before = tails[:, :, place - 1]
         part = np.divide(part, before, out=np.zeros_like(part), where=before > 0)
         whole = f"{kind}_{timing.limits[place - 1]}"
-    return np.asarray(random.binomial(of(whole), part[:, :, None]))
+    return _drawn(random.binomial, of(whole), part[:, :, None])
 
 
 def _binned(

@@ -8,6 +8,9 @@ from typing import Final
 BUCKETS: Final = 100
 """A visitor is in one for good: `hash(visitor) mod 100`. As many as give the judge a floor of one minute."""
 
+TOLD_BEFORE: Final = timedelta(days=3)
+"""Before the world begins: the plan puts the monitoring stack up three days before the canary."""
+
 # How much
 
 REQUESTS_PER_S: Final = 50.0

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Final
 import numpy as np
 
 from runbook.clock import utc_text
+from runbook.sandbox.traffic import numbers
 from runbook.sandbox.traffic.draws import Hour, Ints, Setting, setting
 from runbook.sandbox.traffic.noise import HOUR_MIN
 from runbook.sandbox.traffic.split import Split, minute_of
@@ -58,9 +59,9 @@ class Traffic(Part):
 
     @property
     def begins(self) -> datetime:
-        """Since when there is anything to tell."""
-        self._look()
-        return self.split.begins
+        """Since when there is anything to tell: the monitoring stack came with the week."""
+        born = datetime.fromisoformat(self.world.state.table("world", "meta")["clock"]["began"])
+        return max(self.split.begins, born - numbers.TOLD_BEFORE)
 
     @property
     def split(self) -> Split:
@@ -87,7 +88,7 @@ class Traffic(Part):
         return [
             Stream(
                 deployment,
-                self._version(deployment),
+                self.version(deployment),
                 {name: self._counts(deployment, since, until, name, settings) for name in wanted},
             )
             for deployment, own in weights.items()
@@ -160,7 +161,8 @@ class Traffic(Part):
         self._hours.move_to_end(key)
         return self._hours[key]
 
-    def _version(self, deployment: str) -> str:
+    def version(self, deployment: str) -> str:
+        """Return what a deployment's build calls itself."""
         return str(self._vercel().table("deployments")[deployment]["meta"].get("version", deployment))
 
     def _vercel(self) -> Any:

@@ -104,6 +104,10 @@ class Trouble:
             slower=slower * np.where(outage, numbers.OUTAGE_SLOWER, 1.0),
         )
 
+    def is_ill(self, deployment: str) -> bool:
+        """Return whether a deployment has a fault of its own."""
+        return deployment in self._ill
+
     def low(self, since: int, until: int) -> Bools:
         """Return in which minutes there is next to no traffic."""
         begins = min((minute_of(at) for at in self._low), default=until)
