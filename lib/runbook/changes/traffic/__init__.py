@@ -27,9 +27,10 @@ from runbook.changes.traffic.preflight import (
     ordinary_day,
     read_ground,
 )
-from runbook.changes.traffic.watching import look
+from runbook.changes.traffic.watching import EVIDENCE_BOUND, look
 
 __all__ = [
+    "EVIDENCE_BOUND",
     "Ground",
     "Order",
     "Phase",

@@ -26,7 +26,8 @@ class Order(Value):
 class Phase(Value):
     """One phase as the plan has it: `percent` of the visitors for `hours`, then its gate.
 
-    `percents` are the shares of all phases, `rto_s` is how soon a rollback must be through.
+    `percents` are the shares of all phases, `rto_s` is how soon a rollback must be through. The limits are
+    the plan's objectives as charts draw them, `budget_least` the share of error budget that a gate asks for.
     """
 
     number: int
@@ -35,6 +36,9 @@ class Phase(Value):
     gate: Gate
     rto_s: float
     status_every_h: float
+    error_limit: float
+    p95_limit_ms: float
+    budget_least: float
 
     @property
     def percent(self) -> float:
@@ -115,6 +119,9 @@ def read_phase(step: Step, order: Order) -> Phase:
         gate=chosen.gate,
         rto_s=plan.rollback.high_error_rate.rto_below_minutes * 60,
         status_every_h=plan.communication.status_every_h,
+        error_limit=plan.slos.error_rate.target_below_percent / 100,
+        p95_limit_ms=plan.slos.p95_latency.target_below_ms,
+        budget_least=max(one.gate.error_budget_above_percent or 0.0 for one in phases) / 100,
     )
 
 

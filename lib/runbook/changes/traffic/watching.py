@@ -20,20 +20,24 @@ from runbook.changes.traffic.telling import mark, page, say, say_status
 from runbook.clock import Clock
 from runbook.errors import Parked, VendorError
 from runbook.gates.watching import Look
+from runbook.judge.comparing import ALPHA
 from runbook.judge.counts import Minute
 from runbook.judge.policy import Rules
 from runbook.judge.reasons import judged
 from runbook.judge.slo import PERIOD_DAYS, Budget
 from runbook.judge.verdict import Judge, Judgement, Setup
-from runbook.providers import vercel
+from runbook.providers import sentry, vercel
+from runbook.providers.connect import vendor_id
 from runbook.providers.datadog.marks import Tone
 from runbook.step import Rehearsal, Step
 
 # Of the judge's numbers, what charts draw; the others follow from the minutes, which are evidence.
 DRAWN: Final = ("canary_percent", "budget_remaining", "errors_", "slow_500_")
 COUNTED_UNTIL: Final = "counted_until"
+EVIDENCE_BOUND: Final = 1 / ALPHA["errors"]  # how many fold a bet against the canary's errors must grow
 _WORDS: Final = {"proceed": "is through: go", "hold": "waits for a person"}
-_BUDGET_EVERY = timedelta(hours=1)
+_ASK_EVERY = timedelta(minutes=15)
+_ISSUES_NAMED = 3
 
 
 @dataclass
@@ -50,7 +54,8 @@ class _Memory:
     minutes: list[Minute] = field(default_factory=list)
     found: Judgement | None = None
     budget: Budget | None = None
-    budget_at: datetime | None = None
+    issues: tuple[sentry.Issue, ...] = ()
+    asked_at: datetime | None = None
 
     def see(self, minute: Minute) -> None:
         self.judge.see(minute)
@@ -76,8 +81,8 @@ def look(step: Step, looks: tuple[Look, ...], under_way: UnderWay) -> Look:
     memory = _memory(step, looks, under_way)
     trouble = _count(quiet, memory, under_way, now)
     at_end = now >= under_way.judged_at
-    if at_end or memory.budget_at is None or now - memory.budget_at >= _BUDGET_EVERY:
-        _read_budget(quiet, memory, now)
+    if at_end or memory.asked_at is None or now - memory.asked_at >= _ASK_EVERY:
+        _ask_around(quiet, memory, under_way, now)
     seen = _look(memory, under_way, trouble, now=now, at_end=at_end)
     _tell(step, looks, under_way, seen, last=at_end or seen.ends)
     if at_end or seen.ends:
@@ -160,13 +165,25 @@ def is_over(found: Judgement) -> bool:
     return found.ends and found.decision == "rollback"
 
 
-def _read_budget(step: Step, memory: _Memory, now: datetime) -> None:
+def _ask_around(step: Step, memory: _Memory, under_way: UnderWay, now: datetime) -> None:
+    """Ask what need not be asked every minute: the error budget, and issues that Sentry saw first with it."""
     until = floor(now)
     try:
         memory.budget = read_budget(step, since=until - timedelta(days=PERIOD_DAYS), until=until)
     except VendorError:
         memory.budget = None  # not known: at a gate that asks for it, that holds
-    memory.budget_at = now
+    since = under_way.ground.shares[0].at
+    try:
+        version = sentry_release(step, under_way.ground.version)
+        memory.issues = sentry.read_new_issues(step, version=version, since=since, until=until)
+    except VendorError:
+        memory.issues = ()  # a signal beside others: nothing rests on it
+    memory.asked_at = now
+
+
+def sentry_release(step: Step, version: str) -> str:
+    """Return a version as Sentry has it: `omnihub-web@8.0.0`."""
+    return f"{vendor_id(step, 'sentry', 'project')}@{version.removeprefix('v')}"
 
 
 def _look(memory: _Memory, under_way: UnderWay, trouble: str, *, now: datetime, at_end: bool) -> Look:
@@ -183,9 +200,18 @@ def _look(memory: _Memory, under_way: UnderWay, trouble: str, *, now: datetime, 
         short = f"no data: counted until {memory.until:%Y-%m-%d %H:%M} UTC"
         says = "; ".join(filter(None, (short, trouble, says)))
         decision = "hold" if decision == "proceed" else decision
-    return Look(
-        at=now, says=says, decision=decision, ends=is_over(found), numbers={**_drawn(found), **counted}
-    )
+    numbers = {**_drawn(found), **counted, "new_issues": float(len(memory.issues))}
+    says = "; ".join(filter(None, (says, _issues_text(memory.issues))))
+    return Look(at=now, says=says, decision=decision, ends=is_over(found), numbers=numbers)
+
+
+def _issues_text(issues: Sequence[sentry.Issue]) -> str:
+    """Return the issues that a release has brought, the most frequent first; nothing when there are none."""
+    if not issues:
+        return ""
+    most = sorted(issues, key=lambda one: -one.count)[:_ISSUES_NAMED]
+    named = ", ".join(f"{one.short_id} {one.title} ({one.count:,} times)" for one in most)
+    return f"new in Sentry with this build: {named}"
 
 
 def _says(found: Judgement, *, at_end: bool) -> str:
