@@ -58,9 +58,9 @@ class Run(Waiting):
         """The runbook's own parameters, checked and complete."""
         return dict(self.opened["params"])
 
-    def looks(self, verdict: Verdict) -> tuple[Look, ...]:
-        """Return what each look of a watch showed, oldest first, for its chart; none of one left out."""
-        return tuple(self._looks(str(verdict.title)))
+    def looks(self, verdict: Verdict | Skipped) -> tuple[Look, ...] | Skipped:
+        """Return the looks behind a verdict, as they are on record; of a watch that was skipped, that."""
+        return verdict if isinstance(verdict, Skipped) else tuple(self._looks(verdict.title))
 
     def rows(self) -> list[tuple[str, str]]:
         opened = self.opened

@@ -71,7 +71,7 @@ def enter_world(folder: Path) -> None:
 
 
 def rehearsed_signatures() -> str:
-    """Return what a rehearsal signs when it is asked: "yes" that, "no" nothing, "another plan" another."""
+    """Return what a rehearsal signs when it is asked: "yes" that, "no" nothing, "plans" no decision, …"""
     return os.environ.get(SIGNED_VARIABLE) or "yes"
 
 

@@ -51,7 +51,10 @@ class Waiting(Effects):
             raise Parked(f"“{what}” waits until {until:%Y-%m-%d %H:%M:%S} UTC", until=until)
         if left_s <= 0:
             return
-        slice_s = left_s if clock.jumps else max(SLICE_S, left_s / SLICES)
+        if clock.jumps:
+            clock.sleep_until(until)
+            return
+        slice_s = max(SLICE_S, left_s / SLICES)
         with step.progress(what, total=left_s, unit="s") as bar:
             while (now := clock.now()) < until:
                 bar.at(left_s - (until - now).total_seconds())
@@ -122,7 +125,10 @@ class Waiting(Effects):
             if verdict.decision == "proceed":
                 return Decided(decision="proceed", by=f"“{verdict.title}”: {because}")
             plan = Plan(title=f"{verdict.title}: go on although: {because}", changes=())
-            approval = self._signed(step, title, lambda: self._request(step, plan, kind="decision"))
+            try:
+                approval = self._signed(step, title, lambda: self._request(step, plan, kind="decision"))
+            except Parked as waits:
+                raise Parked(f"{because}; it {waits}", until=waits.until, whom=waits.whom) from None
             return Decided(decision="proceed", by=approval.in_a_line(), approval=approval)
 
         result: Value = self._step("decide", title, (verdict,), work, effect=True)
@@ -141,4 +147,5 @@ def _verdict(title: str, looks: list[Look], max_look_gap_s: float | None) -> Ver
         began_at=looks[0].at,
         ended_at=last.at,
         gaps_s=tuple(gaps),
+        numbers=last.numbers,
     )

@@ -22,15 +22,25 @@ class Description:
     """One `*.openapi.json`, served in the sandbox below `prefix`."""
 
     def __init__(self, path, prefix):
-        self.name, self.prefix = path.name.removesuffix(".openapi.json"), prefix
         self._document = json.loads(path.read_text())
-        self._document["servers"] = [{"url": HOST + prefix}]
+        self.name, self.prefix = path.name.removesuffix(".openapi.json"), self._above(prefix)
+        self._document["servers"] = [{"url": HOST + self.prefix}]
         for item in self._document["paths"].values():
             item.pop("servers", None)
             for method in METHODS:
                 item.get(method, {}).pop("servers", None)
         allow_required(self._document)
         self._validators, self._known = {}, {}
+
+    def _above(self, prefix):
+        """Return what stands before the paths as they are described: some begin with a part of the prefix."""
+        head, tail = prefix, ""
+        while "/" in head:
+            head, _, last = head.rpartition("/")
+            tail = f"/{last}{tail}"
+            if all(path.startswith(tail + "/") for path in self._document["paths"]):
+                return head
+        return prefix
 
     @cached_property
     def _openapi(self):

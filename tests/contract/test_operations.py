@@ -16,8 +16,10 @@ FACTS = SPECS / "FACTS.md"
 # Calls that no client of ours makes: the world's own, a person's at a web page, foreign ones, unknown ones.
 FOREIGN_ONLY = {
     "cloudflare": {"create_rule", "delete_rule"},
+    "datadog": {"read_monitor", "read_slos", "validate"},
     "dns": {"dns_query_post", "answers", "zones", "set_fault"},
     "namecheap": {"unknown"},
+    "sentry": {"read_releases"},
     "vercel": {"read_promote_aliases", "read_rollback_aliases", "upload_zone_file"},
 }
 

@@ -171,13 +171,14 @@ def undo_change(change: Change, site: Site) -> str:
 
 
 def _undo(change: Change, site: Site) -> str:
+    back = change.undone()
     seen = change.observe(site.step)
-    if seen is not None and seen not in (change.before(), change.after()):
-        seen = _settled(change, site, wanted=(change.before(), change.after()))
-    if seen is not None and seen == change.before():
+    if seen is not None and seen != back and not change.is_ours(seen):
+        seen = _settled(change, site, wanted=(back, change.after()))
+    if seen is not None and seen == back:
         site.note("undone", {"observed": seen})
         return ""
-    if seen is not None and seen != change.after():
+    if seen is not None and not change.is_ours(seen):
         site.note("stuck", {"why": f"observed {seen!r}"})
         return (
             f"{change.sentence()}: observed {seen!r}, which is not of our making; "
@@ -185,9 +186,9 @@ def _undo(change: Change, site: Site) -> str:
         )
     site.note("undoing", {"observed": seen})
     change.undo(site.step)
-    settled = None if seen is None else _settled(change, site, wanted=(change.before(),))
-    if settled is not None and settled != change.before():
+    settled = None if seen is None else _settled(change, site, wanted=(back,))
+    if settled is not None and settled != back:
         site.note("stuck", {"why": f"still {settled!r}"})
-        return f"{change.sentence()}: undone, and there is still {settled!r}; expected {change.before()!r}"
+        return f"{change.sentence()}: undone, and there is still {settled!r}; expected {back!r}"
     site.note("undone", {"observed": settled})
     return ""

@@ -81,8 +81,16 @@ class Change(Value):
     def verify(self, step: Step, result: Value | None) -> None:
         """Raise StepFailed unless the effect is really there; `observe` has said so already."""
 
+    def undone(self) -> str:
+        """Return the state that `undo` leads to: the one before, unless the way back goes further."""
+        return self.before()
+
+    def is_ours(self, seen: str) -> bool:
+        """Say whether a state is one to undo; any other is left as it is, for somebody else made it."""
+        return seen == self.after()
+
     def undo(self, step: Step) -> None:
-        """Bring the state before back."""
+        """Lead to the state of `undone`."""
         del step
         raise NotImplementedError(f"{type(self).__name__} has no undo")
 

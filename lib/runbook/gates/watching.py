@@ -36,7 +36,10 @@ class Look(Value):
 
 
 class Verdict(Value):
-    """What a watch came to, and why; `gaps_s` are stretches in which nobody looked for too long."""
+    """What a watch came to, and why; `gaps_s` are stretches in which nobody looked for too long.
+
+    `numbers` are the last look's.
+    """
 
     title: str
     decision: Decision
@@ -45,6 +48,7 @@ class Verdict(Value):
     began_at: datetime
     ended_at: datetime
     gaps_s: tuple[float, ...] = ()
+    numbers: dict[str, float | None] = Field(default_factory=dict)
 
     def rows(self) -> list[tuple[str, str]]:
         rows = [("decision", self.decision), *(("because", reason) for reason in self.reasons)]

@@ -168,7 +168,7 @@ class Environment(Params):
         default=(), description="public resolvers watched while nameservers change, with users behind each"
     )
     pages: tuple[WebPage, ...] = Field(
-        default=(), description="pages of the site that are visited through each side while nameservers change"
+        default=(), description="pages of the site, visited through each side while nameservers change"
     )
     secret_variables: tuple[VariableName, ...] = Field(
         default=(),

@@ -69,9 +69,10 @@ class Scenario(Played):
 
     name: Text = Field(description="the scenario's name; unique for its runbook")
     first: tuple[First, ...] = Field(default=(), description="runs that come before it, in the same world")
-    signed: Literal["yes", "no", "another plan"] = Field(
+    signed: Literal["yes", "no", "plans", "another plan"] = Field(
         default="yes",
-        description="what the rehearsal signs when an approval is asked for: that, nothing, or another plan",
+        description="what the rehearsal signs when an approval is asked for: that, nothing, plans but no "
+        "decision to go on where a run holds, or another plan",
     )
     expected: Expected = Field(description="how the drill must end")
     in_make_drill: bool = Field(description="whether `make drill` runs it; `--all` runs every row")

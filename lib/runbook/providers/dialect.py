@@ -127,7 +127,8 @@ class Dialect:
     headers from the secrets named in `secrets`. `blind_wait_s` is how long to wait when told "later" without
     a time, doubled each time; `patience_s` how long a call may wait in all. `later` reads from a reply when
     to ask again, where a vendor does not say it in Retry-After. `hidden` names the fields of its replies that
-    are kept nowhere: credentials, people's addresses.
+    are kept nowhere: credentials, people's addresses. `quiet` names calls whose good replies are not kept as
+    evidence: there are thousands of them, and what they came to is on record as the result of a look.
     """
 
     vendor: str
@@ -139,6 +140,7 @@ class Dialect:
     limit: Callable[[Reply, datetime], Limit | None] = no_limit
     later: Callable[[Reply, datetime], datetime | None] = retry_after
     hidden: frozenset[str] = frozenset()
+    quiet: frozenset[str] = frozenset()
     request_id: tuple[str, ...] = ("x-request-id",)
     url: str = ""
     secret_url: str = ""

@@ -206,12 +206,13 @@ class Http:
             failure = failure_of(error)
             self._keep_evidence(call, attempt, None, failure.why)
             return failure
-        self._keep_evidence(call, attempt, reply, "")
-        self._note_limit(reply)
-        return self._judged(call, reply)
-
-    def _judged(self, call: Prepared, reply: Reply) -> Reply | Failure:
         verdict = self.dialect.verdict(reply)
+        if verdict.kind != "done" or call.name not in self.dialect.quiet:
+            self._keep_evidence(call, attempt, reply, "")
+        self._note_limit(reply)
+        return self._judged(call, reply, verdict)
+
+    def _judged(self, call: Prepared, reply: Reply, verdict: Verdict) -> Reply | Failure:
         if verdict.kind == "done":
             return reply
         why = f"HTTP {reply.status}" + (f" {verdict.code}" if verdict.code else "")

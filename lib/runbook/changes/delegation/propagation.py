@@ -119,7 +119,7 @@ def read_propagation(step: Step, migration: Migration, *, number: int = 0) -> Pr
 
 
 class Instant:
-    """A clock that stands still while one look is taken: what it shows is of one time; waiting still waits."""
+    """A clock that stands still while one look is taken: what it shows is of one time; waiting waits."""
 
     jumps: ClassVar[bool] = False
 

@@ -243,9 +243,10 @@ class World:
 
 
 def found_parts(*, postgres: bool = False) -> Iterator[type[Part]]:
-    """Return the parts there are: DNS, vendors, the site, its users, and PostgreSQL when it is wanted."""
+    """Return the parts there are: DNS, visitors, vendors, the site, its users, PostgreSQL when wanted."""
     if find_spec("runbook.sandbox.dns") and find_spec("runbook.sandbox.dns.part"):
         yield importlib.import_module("runbook.sandbox.dns.part").PART
+    yield importlib.import_module("runbook.sandbox.traffic.part").PART
     for module in pkgutil.iter_modules(vendors.__path__):
         yield importlib.import_module(f"{vendors.__name__}.{module.name}").PART
     for name in ("site", "users"):

@@ -1,0 +1,5 @@
+"""Sentry: releases and deploys that are told to it, errors as the visitors meet them."""
+
+from runbook.sandbox.vendors.sentry.emulator import Sentry
+
+PART = Sentry
