@@ -17,7 +17,6 @@ from tests.chaos.harness import KILLED, MOMENTS, Death, execute, in_a_process, s
 from tests.chaos.quick import quick_folder
 from tests.project import ROOT
 
-pytestmark = pytest.mark.chaos
 PARAMETERS = {"run_id": "r1"}
 WRITES_A_LIFE = 3  # and up to two more: what comes before only says that the run goes on
 LIVES_AT_MOST, KILLS_AT_LEAST = 150, 20
@@ -74,6 +73,7 @@ def begin_anew(folder, world):
     world.reset()
 
 
+@pytest.mark.chaos
 def test_killed_again_and_again_on_its_way_it_ends_as_if_undisturbed(place, undisturbed, capsys):
     """Some forty lives, each ended a few writes on, before, in the middle of or after one."""
     (folder, world), (_, expected, there) = place, undisturbed
@@ -96,7 +96,7 @@ def test_killed_again_and_again_on_its_way_it_ends_as_if_undisturbed(place, undi
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("turn", range(len(MOMENTS)))
 def test_killed_at_every_write_nothing_is_doubled_and_nameservers_stay(place, undisturbed, capsys, turn):
-    """Every line of the record is once the last one; what the vendors hold in the end is the same each time."""
+    """Every line of the record is once the last one; what the vendors hold in the end is the same."""
     (folder, world), (writes, expected, there) = place, undisturbed
     for number in range(1, writes + 1):
         begin_anew(folder, world)
