@@ -244,15 +244,22 @@ def look_after(step: Step, past: Sequence[Look], migration: Migration, mended: M
 
 
 def judge_after(seen: Propagation, *, back: bool, over: bool) -> tuple[Decision, str]:
-    """Return what a look after the way out shows; pure. Until caches let go, a user may still see the old."""
+    """Return what a look after the way out shows; pure.
+
+    Until the last cache has let go a user may still see what was wrong; when it has, a side that nobody asks
+    any more is nobody's trouble.
+    """
     wrong = [one.resolver for one in seen.seen if one.fails]
-    failed = [one.in_a_line() for one in (*seen.visits_old, *seen.visits_new) if not one.ok]
+    asked = seen.visits_old if back and over else (*seen.visits_old, *seen.visits_new)
+    failed = [one.in_a_line() for one in asked if not one.ok]
     late = [one.resolver for one in seen.seen if back and over and one.where == "new"]
     side = "Vercel" if back else "Cloudflare"
     share = seen.share("old" if back else "new", users=True)
     stands = f"{percent(share)} of users are with {side}"
     troubles = {
-        "the nameservers do not answer alike": [one.in_a_line() for one in seen.apart],
+        "the nameservers do not answer alike": []
+        if back and over
+        else [one.in_a_line() for one in seen.apart],
         "the site fails": failed,
         "resolvers still give what was wrong": wrong if over else [],
         "resolvers still ask Cloudflare": late,
