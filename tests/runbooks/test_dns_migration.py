@@ -76,3 +76,18 @@ def test_people_are_told_at_the_start_every_four_hours_and_at_the_end(moved):
     assert "begins" in said[0]
     assert "is complete" in said[-1]
     assert len([text for text in said if ", at 2026" in text]) == 12
+
+
+def test_in_mode_plan_everything_is_looked_at_and_nothing_is_switched(tmp_path, monkeypatch):
+    """The plan is shown, what depends on it is left out, and the run ends done."""
+    monkeypatch.setenv("RUNBOOK_ROOT", str(ROOT))
+    monkeypatch.setenv("RUNBOOK_OUTPUTS", str(tmp_path / "outputs"))
+    monkeypatch.setenv("RUNBOOK_WORLD", "")
+    monkeypatch.setattr(opening, "_open_runs", {})
+    with prepared(tmp_path) as (world, preconfiguration):
+        notebook = catalogue.find(ROOT, "dns_migration").path
+        execute_until(notebook, {"run_id": "m2", "mode": "plan", "preconfiguration": preconfiguration})
+        summary = summarize(read_journal(tmp_path / "outputs/m2/journal.jsonl"))
+        assert summary.status == "done"
+        assert {step.title for step in summary.steps if step.status == "skipped"} >= {"the world follows"}
+        assert delegated(world) == ("ns1.vercel-dns.com., ns2.vercel-dns.com., no DS", 0)

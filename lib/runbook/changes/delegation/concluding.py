@@ -19,8 +19,9 @@ NAMED = 3  # of many that are amiss
 MOST = 0.995  # of the users: the rest is one rounding
 
 
-def all_moved(step: Step, migration: Migration) -> Checks:
+def all_moved(step: Step, migration: Migration, verdict: Verdict) -> Checks:
     """Return whether everybody is with the new side now, and both sides and the site are as they should."""
+    del verdict  # without a watch nobody can have moved
     seen = read_propagation(step, migration)
     late = [one.resolver for one in seen.seen if one.where == "old"]
     failed = [one.in_a_line() for one in seen.visits_new if not one.ok]

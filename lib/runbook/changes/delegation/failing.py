@@ -18,7 +18,7 @@ from runbook.changes.delegation.watching import measured, percent
 from runbook.changes.dns import Disagreement, compare, plan_records, read_zone, translate_zone
 from runbook.changes.dns.parity import zone_at_cloudflare
 from runbook.changes.dns.zone import plain
-from runbook.changes.interface import Change
+from runbook.changes.interface import Applied, Change
 from runbook.changes.notices import tell
 from runbook.errors import StepFailed
 from runbook.gates.watching import Decision, Look
@@ -210,8 +210,9 @@ def plan_way(step: Step, migration: Migration, diagnosis: Diagnosis) -> list[Cha
     return changes
 
 
-def read_mended(step: Step, migration: Migration, diagnosis: Diagnosis) -> Mended:
+def read_mended(step: Step, migration: Migration, diagnosis: Diagnosis, applied: Applied) -> Mended:
     """Return when it was seen to be mended, and when the last cache will have let go."""
+    del applied  # without it nothing is mended
     deadlines, now = migration.deadlines, step.clock.now()
     if diagnosis.way == "take the nameservers back":
         proof = registrars.read_published(step, zone=migration.zone, nameservers=migration.old.nameservers)
