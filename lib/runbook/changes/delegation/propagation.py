@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -21,7 +22,7 @@ from runbook.providers.http import Http
 from runbook.providers.registrars import network_of
 from runbook.providers.site import Page, Visit, read_visits
 from runbook.step import Step
-from runbook.values import Value
+from runbook.values import Value, shown
 
 Where = Literal["old", "new", "failing", "silent"]
 Fits = Literal["right", "wrong", "none", "silent"]
@@ -79,6 +80,24 @@ class Propagation(Value):
     visits_old: tuple[Visit, ...]
     visits_new: tuple[Visit, ...]
 
+    def rows(self) -> list[tuple[str, str]]:
+        counts = Counter(one.where for one in self.seen)
+        fails = [f"{one.resolver}: {one.says}" for one in self.seen if one.fails]
+        return [
+            (
+                "resolvers",
+                f"{counts['new']} with Cloudflare, {counts['old']} with Vercel of {len(self.seen)}",
+            ),
+            *([("which fail", "; ".join(fails))] if fails else []),
+            *([("did not answer", shown(counts["silent"]))] if counts["silent"] else []),
+            ("users", f"{100 * self.share('new', users=True):.0f} % with Cloudflare"),
+            ("the nameservers", "; ".join(one.in_a_line() for one in self.apart) or "all answer alike"),
+            (
+                "the site",
+                f"{_went(self.visits_old)} through Vercel, {_went(self.visits_new)} through Cloudflare",
+            ),
+        ]
+
     def share(self, where: Where, *, users: bool) -> float:
         """Return the share of resolvers, or of the users behind them, that a side answers."""
         total = sum(one.weight if users else 1.0 for one in self.seen)
@@ -118,6 +137,10 @@ def read_propagation(step: Step, migration: Migration, *, number: int = 0) -> Pr
         visits_old=through[0],
         visits_new=through[1],
     )
+
+
+def _went(visits: Sequence[Visit]) -> str:
+    return f"{sum(one.ok for one in visits)} of {len(visits)} visits went well"
 
 
 class Instant:
