@@ -46,7 +46,7 @@ _WORDS = {
     "silent": "not known: their resolver did not answer",
 }
 _HEAD_PT, _ROW_PT, _CELL_PT = 62.0, 14.0, 9.0
-_NAMES_TO = 142.0
+_SIDE_FROM, _CELLS_FROM = 132.0, 222.0
 
 
 class _Look(Protocol):
@@ -209,14 +209,13 @@ def _sentence(looks: Sequence[_Look], *, switched_at: datetime, span_s: float) -
 
 
 def _heads(canvas: Axes, columns: Sequence[str]) -> list[float]:
-    """Write the columns' names, staggered so that long ones do not touch; return where they stand."""
-    width = (WIDTH_PT - _NAMES_TO) / (len(columns) + 1)
-    lefts = [_NAMES_TO + width * number for number in range(len(columns) + 1)]
-    for number, (left, text) in enumerate(zip(lefts, ["answered by", *columns], strict=True)):
-        middle = 44.0 if number % 2 else 55.0
-        end = number == len(columns)
-        line(canvas, WIDTH_PT if end else left, middle, text, colour=SOFT, align="right" if end else "left")
-    return lefts
+    """Write the columns' names, each ending above its column, in two lines; return where they stand."""
+    width = (WIDTH_PT - _CELLS_FROM) / max(len(columns), 1)
+    lefts = [_CELLS_FROM + width * number for number in range(len(columns))]
+    line(canvas, _SIDE_FROM, 55.0, "answered by", colour=SOFT)
+    for number, (left, text) in enumerate(zip(lefts, columns, strict=True)):
+        line(canvas, left + 10, 55.0 if number % 2 else 43.0, text, colour=SOFT, align="right")
+    return [_SIDE_FROM, *lefts]
 
 
 def _side_cell(canvas: Axes, left: float, middle: float, where: str) -> None:

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from runbook.changes.delegation.migration import Migration
 from runbook.changes.dns.zone import plain
-from runbook.changes.interface import Change
+from runbook.changes.interface import Applied, Change
 from runbook.changes.notices import tell
 from runbook.errors import StepFailed
 from runbook.providers import registrars
@@ -141,8 +141,9 @@ def delegate(migration: Migration, *, registrar: str) -> Delegate:
     )
 
 
-def read_switched(step: Step, migration: Migration) -> Switched:
+def read_switched(step: Step, migration: Migration, applied: Applied) -> Switched:
     """Return since when the parent shows the new side, and until when caches may not."""
+    del applied  # without it there is nothing to be seen
     proof = registrars.read_published(
         step, zone=migration.zone, nameservers=migration.new.nameservers, within_s=PUBLISHED_WITHIN_S
     )

@@ -105,8 +105,8 @@ def judge(
         moved = numbers["users_new"] or 0.0
         return "rollback", (
             f"the site fails through Cloudflare and not through Vercel, since "
-            f"{datetime.fromtimestamp(since_s, now.tzinfo):%H:%M} UTC: {broken}. {moved:.0%} of users are "
-            "there; after the way back they stay until their caches let go: mend Cloudflare's records "
+            f"{datetime.fromtimestamp(since_s, now.tzinfo):%H:%M} UTC: {broken}. {percent(moved)} of users "
+            "are there; after the way back they stay until their caches let go: mend Cloudflare's records "
             "meanwhile (runbook run dns_failure)"
         )
     stands = _stands(seen, numbers)
@@ -136,7 +136,12 @@ def pace(numbers: dict[str, float | None], *, now: datetime, since_switch: timed
 def status(numbers: dict[str, float | None]) -> str:
     """Return how far a migration is, in one sentence that stands by itself."""
     users, resolvers = (numbers.get(f"{what}_new") or 0.0 for what in ("users", "resolvers"))
-    return f"{users:.0%} of users and {resolvers:.0%} of the resolvers watched are with Cloudflare"
+    return f"{percent(users)} of users and {percent(resolvers)} of the resolvers are with Cloudflare"
+
+
+def percent(share: float) -> str:
+    """Return a share of one as people read it."""
+    return f"{100 * share:.0f} %"
 
 
 def _troubles(seen: Propagation, *, over: bool) -> list[str]:

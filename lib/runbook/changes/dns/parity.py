@@ -18,6 +18,7 @@ from runbook.changes.dns.asking import addresses, ask_sets, cut_over, cuts_of, s
 from runbook.changes.dns.judging import Disagreement, Expected, judge, merged
 from runbook.changes.dns.translating import translate
 from runbook.changes.dns.zone import ZoneState, cut, plain, read_zone
+from runbook.changes.interface import Applied
 from runbook.errors import StepFailed
 from runbook.providers import cloudflare
 from runbook.providers.dns import Network, RecordSet, Server, differences, for_people
@@ -97,8 +98,12 @@ def compare(step: Step, state: ZoneState, *, at: Side) -> Parity:
     return parity
 
 
-def answers_alike(step: Step, zone: str, *, at: Side) -> Checks:
-    """Read the zone at Vercel as it is now, and return whether a side's nameservers answer just so."""
+def answers_alike(step: Step, zone: str, *, at: Side, after: Applied | None = None) -> Checks:
+    """Read the zone at Vercel as it is now, and return whether a side's nameservers answer just so.
+
+    `after` is what was applied before, without which there is nothing to ask: skipped, this is skipped too.
+    """
+    del after
     return parity_checks(compare(step, read_zone(step, zone), at=at))
 
 

@@ -44,26 +44,20 @@ def delegated_as_before(step: Step, ttls: Ttls) -> Checks:
 
 def plan_beginning(step: Step, zone: str) -> list[Change]:
     """Return a message that it begins, and the zone's creation where Cloudflare does not have it."""
-    message = (
-        f"DNS pre-configuration of {plain(zone)} begins: its zone is made and filled at Cloudflare, TTLs are "
-        "lowered at Vercel. The nameservers stay as they are; nobody should notice"
-    )
+    message = f"DNS pre-configuration of {plain(zone)} begins. Its nameservers stay as they are"
     return [tell(step, message), *plan_zone(step, zone)]
 
 
 def plan_filling(step: Step, state: ZoneState, translation: Translation, ttls: Ttls) -> list[Change]:
     """Return the records at Cloudflare, then the lower TTLs at Vercel, then a message that both are done."""
     lowering = plan_ttls(step, state)
-    lowered_s = step.rollout().dns.ttl_lowered_s
-    caches = (
-        f"TTLs at Vercel are {shown(lowered_s)} s at most; caches may hold what was before for "
-        f"{lasting(ttls.longest_s)} from now on"
-        if lowering
-        else f"no TTL at Vercel was above {shown(lowered_s)} s"
-    )
+    lowered, longest = lasting(step.rollout().dns.ttl_lowered_s), lasting(ttls.longest_s)
+    caches = f"no TTL at Vercel was above {lowered}"
+    if lowering:
+        caches = f"TTLs at Vercel are {lowered} at most, old answers are kept for {longest} from now"
     message = (
-        f"DNS pre-configuration of {plain(state.zone)}: {shown(len(translation.entries))} records stand at "
-        f"Cloudflare. {caches}. The nameservers are as they were"
+        f"DNS pre-configuration of {plain(state.zone)} is done: {shown(len(translation.entries))} records "
+        f"stand at Cloudflare; {caches}. Its nameservers are as they were"
     )
     return [*plan_records(step, translation), *lowering, tell(step, message)]
 

@@ -83,7 +83,7 @@ def test_both_plans_tell_people_and_the_second_one_last(world, step):
     assert kinds == ["Tell", "CreateZone", "WriteRecords", "LowerTtls", "Tell"]
     begins, ends = world.messages()
     assert "begins" in begins
-    assert "caches may hold what was before for 4 h" in ends
+    assert "old answers are kept for 4 h from now" in ends
     assert all("(run r1)" in text for text in (begins, ends))
     conclusion = dns.conclude(step, made, deadlines)
     assert conclusion.numbers["records"].value == 20
