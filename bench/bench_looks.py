@@ -87,7 +87,7 @@ class Times:
 
 
 def check_look(rounds: int, minutes: int) -> list[str]:
-    """Return what a look costs at 50 %, when all of the buckets have visitors, and what became of the goal."""
+    """Return what a look costs at 50 %, when all buckets have visitors, and what became of the goal."""
     limit, looks = Times("requests, as many bytes, bare server"), Times(f"a look, {minutes} minutes")
     cpu_ms = 0.0
     with released(50) as (process, step):
@@ -145,7 +145,7 @@ def check_day() -> list[str]:
 
 
 def _day(world: RemoteWorld, step: Step) -> int:
-    """Let a rollout of four phases go by, a look in each of its minutes; return how many minutes were seen."""
+    """Let a rollout of four phases go by, a look in each minute; return how many minutes were seen."""
     seen = 0
     for stage, (percent, hours) in enumerate(STAGES):
         if percent == STAGES[-1][0]:
