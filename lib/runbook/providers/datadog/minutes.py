@@ -55,6 +55,9 @@ COLUMNS: Final = (
 _BY: Final = "by_"
 _DATABASE_S: Final = "database_s"
 _NONE: Final = (0,) * BUCKETS
+_TELLING: Final = 4
+"""So many times show what lies between them; fewer may be all that gaps have left."""
+
 _WHOLE: Final = 1e-6
 
 
@@ -314,11 +317,11 @@ def _spread(line: Floats, places: list[int], size: int) -> Floats:
 
 
 def _places(times: Sequence[int], since: datetime, until: datetime) -> list[int]:
-    """Return which minutes the reply's times are."""
+    """Return which minutes the reply's times are; some may lack, but not every second or third."""
     begins, ends = milliseconds(since), milliseconds(until)
-    apart = {later - earlier for earlier, later in pairwise(times)}
+    apart = math.gcd(*(later - earlier for earlier, later in pairwise(times)))
     wrong = [time for time in times if time % MINUTE_MS or not begins <= time < ends]
-    if wrong or (apart and min(apart) > MINUTE_MS and len(times) > 1):
+    if wrong or (apart > MINUTE_MS and len(times) >= _TELLING):
         raise _surprising("its times are not the minutes that were asked for: its interval is coarser")
     return [(time - begins) // MINUTE_MS for time in times]
 

@@ -196,7 +196,7 @@ def _over(how: str, values: Floats, *, axis: int) -> Floats:
         case "max":
             found = np.where(there, values, -np.inf).max(axis=axis)
         case _:
-            found = np.nansum(values, axis=axis) / number
+            found = np.nansum(values, axis=axis) / np.maximum(number, 1)
     result: Floats = np.where(number > 0, found, np.nan)
     return result
 
