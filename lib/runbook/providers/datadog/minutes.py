@@ -18,6 +18,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from itertools import pairwise
 from typing import Final, Literal
 
@@ -326,7 +327,8 @@ def _places(times: Sequence[int], since: datetime, until: datetime) -> list[int]
     return [(time - begins) // MINUTE_MS for time in times]
 
 
-def _group(tags: Sequence[str], *, bucketed: bool) -> tuple[str | None, int | None]:
+@lru_cache(maxsize=4096)
+def _group(tags: tuple[str, ...], *, bucketed: bool) -> tuple[str | None, int | None]:
     """Return the deployment and the bucket of a group; None for what carries no such tag (`N/A`)."""
     values = [tag.partition(":")[2] for tag in tags]
     deployment = None if values[0] == "N/A" else values[0]
