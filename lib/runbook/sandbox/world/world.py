@@ -246,11 +246,13 @@ class World:
         return {part.name: dict(found) for part in self.parts.values() if (found := part.secrets())}
 
 
-def found_parts(*, postgres: bool = False) -> Iterator[type[Part]]:
-    """Return the parts there are: DNS, each folder of sandbox/vendors/, and PostgreSQL when it is wanted."""
+def found_parts(*, postgres: bool = False, valkey: bool = False) -> Iterator[type[Part]]:
+    """Return the parts there are: DNS, each folder of sandbox/vendors/, and the engines that are wanted."""
     if find_spec("runbook.sandbox.dns") and find_spec("runbook.sandbox.dns.part"):
         yield importlib.import_module("runbook.sandbox.dns.part").PART
     for module in pkgutil.iter_modules(vendors.__path__):
         yield importlib.import_module(f"{vendors.__name__}.{module.name}").PART
     if postgres:
         yield importlib.import_module("runbook.sandbox.database").PART
+    if valkey:
+        yield importlib.import_module("runbook.sandbox.valkey").PART
