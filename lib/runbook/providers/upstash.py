@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Final, TypeVar
 
 from pydantic import JsonValue
 
+from runbook.costs.charges import Charge, month_bounds, unknown
 from runbook.errors import OutcomeUnknown, SurprisingReply, VendorRefused, VendorUnavailable
 from runbook.providers.connect import connect, vendor_id
 from runbook.providers.dialect import Dialect
@@ -24,6 +25,7 @@ from runbook.values import Value
 
 T = TypeVar("T")
 VENDOR: Final = "upstash"
+SERVICE: Final = "Upstash Redis"
 _ROUNDS: Final = 3
 
 
@@ -122,6 +124,26 @@ def read_stats(step: Step) -> Stats:
         cost_usd_this_month=found.total_monthly_billing,
         storage_bytes=found.current_storage,
     )
+
+
+def read_charges(step: Step, *, month: date) -> tuple[Charge, ...]:
+    """Return what our database has cost this month, told up to the last full hour; no other month is told."""
+    now = step.clock.now()
+    begins, ends = month_bounds(month)
+    if not begins <= now < ends:
+        return (unknown(SERVICE, "Upstash tells the running month only", month=month),)
+    cost_usd = read_stats(step).cost_usd_this_month
+    until = now.replace(minute=0, second=0, microsecond=0)
+    told = until > begins
+    charge = Charge(
+        service=SERVICE,
+        what="commands and storage" if told else "of which Upstash tells nothing yet",
+        cost_usd=cost_usd if told else None,
+        since=begins,
+        until=until if told else ends,
+        source="billed" if told else "unknown",
+    )
+    return (charge,)
 
 
 def read_answer(step: Step) -> bool:

@@ -124,6 +124,14 @@ def expect_compute(addons, world):
     assert (kind, per) == ("compute_instance", "hour")
 
 
+def expect_bill(charges, world):
+    """Compute and the log for point-in-time recovery, about 15 and 100 USD a month by the hour."""
+    by_what = {one.what: one.cost_usd for one in charges}
+    assert 13 < by_what["compute instance: Small"] < 16
+    assert 90 < by_what["pitr: 7 days"] < 103
+    assert {(one.source, one.recurring) for one in charges} == {("usage", True)}
+
+
 VENDOR = Vendor(
     name="supabase",
     specs={"/supabase": "supabase"},
@@ -145,6 +153,12 @@ VENDOR = Vendor(
         Case("nightly backups are listed", do=supabase.read_backups, expect=expect_nightly),
         Case("a missing backup is found", arrange=arrange_gap, do=supabase.read_backups, expect=expect_gap),
         Case("add-ons are read", do=supabase.read_addons, expect=expect_compute),
+        Case(
+            "the bill is read",
+            arrange=lambda world, _step: world.play("pitr"),
+            do=lambda step: supabase.read_charges(step, month=step.clock.now().date()),
+            expect=expect_bill,
+        ),
     ],
     on_postgres=[
         Case("a question is asked", do=ask, expect=expect_row),

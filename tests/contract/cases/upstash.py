@@ -1,5 +1,7 @@
 """Upstash: our database and its stats; data over REST, in pipelines and transactions."""
 
+from datetime import timedelta
+
 import pytest
 import requests
 from upstash_redis import Redis
@@ -41,6 +43,24 @@ def removed(world):
 def expect_stats(stats, world):
     assert stats.requests_this_month >= stats.requests_today > 0
     assert 0 < stats.cost_usd_this_month < 20
+
+
+def to_come(world, step, day=11, hour=5):
+    """Move the world to a day of the next month."""
+    first = (world.now().replace(day=1) + timedelta(days=32)).replace(day=1)
+    world.advance_to(first.replace(day=day, hour=hour, minute=0, second=0, microsecond=0))
+
+
+def read_bill(step):
+    return upstash.read_charges(step, month=step.clock.now().date())
+
+
+def expect_bill(charges, world):
+    """Ten days and five hours of about 0.3 USD a day."""
+    (charge,) = charges
+    assert charge.until - charge.since == timedelta(days=10, hours=5)
+    assert 2.2 < charge.cost_usd < 3.5
+    assert (charge.source, charge.recurring) == ("billed", False)
 
 
 def expect_database(found, world):
@@ -88,6 +108,13 @@ VENDOR = Vendor(
         ),
         Case("the database is read", do=upstash.read_database, expect=expect_database),
         Case("stats and bill are read", do=upstash.read_stats, expect=expect_stats),
+        Case("the bill is read", arrange=to_come, do=read_bill, expect=expect_bill),
+        Case(
+            "a bill of nothing yet",
+            arrange=lambda world, step: to_come(world, step, 1, 0),
+            do=read_bill,
+            expect=lambda charges, _world: [one.cost_usd for one in charges] == [None],
+        ),
         Case("the database answers", do=upstash.read_answer, expect=lambda answers, _world: answers is True),
         Case(
             "a value is put",

@@ -208,7 +208,7 @@ def test_a_missing_day_is_shown_and_not_free():
 
 
 def test_a_month_is_as_long_as_it_is():
-    """A dollar a day is 30 in November, 31 in December, 28 and 29 in February; the whole month is what it cost."""
+    """A dollar a day is 30 in November, 31 in December, 28 or 29 in February; what is over is known."""
     for month, days in (
         (date(2026, 11, 5), 30),
         (date(2026, 12, 5), 31),

@@ -10,7 +10,7 @@ ACTIVE_HEALTHY, so coming back counts only once it was seen to leave that state.
 whether a restore that is over was ours.
 """
 
-from runbook.providers.supabase.addons import Addon, read_addons
+from runbook.providers.supabase.addons import Addon, read_addons, read_charges
 from runbook.providers.supabase.backups import Backups, NightlyBackup, Restore, apply_restore, read_backups
 from runbook.providers.supabase.project import (
     Project,
@@ -34,6 +34,7 @@ __all__ = [
     "apply_sql",
     "read_addons",
     "read_backups",
+    "read_charges",
     "read_health",
     "read_plan",
     "read_project",

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from datetime import date, timedelta
+from typing import Final, Literal
 
+from runbook.costs.charges import Charge, month_bounds
 from runbook.providers.connect import connect
 from runbook.providers.shape import Shape
 from runbook.providers.supabase.project import API, project_ref
 from runbook.step import Step
 from runbook.values import Value
+
+SERVICE: Final = "Supabase"
 
 
 class Addon(Value):
@@ -52,4 +56,22 @@ def read_addons(step: Step) -> tuple[Addon, ...]:
             per="hour" if one.variant.price.interval == "hourly" else "month",
         )
         for one in found.selected_addons
+    )
+
+
+def read_charges(step: Step, *, month: date) -> tuple[Charge, ...]:
+    """Return what the add-ons cost for a whole month by their prices; the plan's is told nowhere."""
+    since, until = month_bounds(month)
+    hours = (until - since) / timedelta(hours=1)
+    return tuple(
+        Charge(
+            service=SERVICE,
+            what=f"{one.kind.replace('_', ' ')}: {one.name}",
+            cost_usd=one.price_usd * (hours if one.per == "hour" else 1.0),
+            since=since,
+            until=until,
+            source="usage",
+            recurring=True,
+        )
+        for one in read_addons(step)
     )
