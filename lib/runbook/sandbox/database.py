@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import datetime
 from functools import partial
 from typing import Any, Final
@@ -79,7 +79,8 @@ class Database(Part):
 
     def time_passes(self) -> None:
         if self._recovery is not None and self._serves:
-            self._recovery.mark(self.now)
+            with suppress(psycopg.OperationalError):  # somebody has ended it: it holds what it held
+                self._recovery.mark(self.now)
 
     def lend_to(self, shadow: Part) -> None:
         if isinstance(shadow, Database):
