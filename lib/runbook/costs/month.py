@@ -99,8 +99,9 @@ class MonthCosts(Value):
 
     def rows(self) -> list[tuple[str, str]]:
         """Return it as pairs: each service's forecast, the sums, the alert."""
-        lines = [(cells[0], f"{cells[3]} (plan {cells[1]}; {cells[4] or '–'})") for cells in self.table()]
-        return [*lines, ("beside the plan", usd(self.beside_usd)), ("alert", self.alert)]
+        lines = [(cells[0], _line(cells)) for cells in self.table()]
+        alerts = [("alert", self.alert), ("alert with it", self.alert_with_beside)]
+        return [*lines, ("beside the plan", usd(self.beside_usd)), *alerts]
 
     def _repr_html_(self) -> str:
         head = ("service", "planned", "known so far", "forecast", "how we know", "missing")
@@ -108,6 +109,13 @@ class MonthCosts(Value):
             f"{self.month:%Y-%m}, alert: {self.alert}; with everything: {self.alert_with_beside}"
         )
         return f"<p>{alert}</p>{html_table(self.table(), head=head)}"
+
+
+def _line(cells: tuple[str, ...]) -> str:
+    """Return a line of the table as a sentence: forecast, plan, how we know, what is missing."""
+    _, planned, _, forecast, how, missing = cells
+    plan = f"plan {planned}" if planned.startswith("$") else planned
+    return f"{forecast} ({'; '.join(one for one in (plan, how, missing) if one)})"
 
 
 def usd(amount: float | None, *, none: str = "unknown") -> str:

@@ -4,14 +4,35 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
+from runbook.errors import StepFailed
 from runbook.sandbox.vendors.supabase import Supabase, backups
 from runbook.sandbox.vendors.supabase.emulator import REF
-from runbook.sandbox.world.part import Call
-from runbook.sandbox.world.world import World
+from runbook.sandbox.world.part import Call, Part
+from runbook.sandbox.world.world import BEGINS, World
 
 DAY = timedelta(days=1)
 NOON = datetime(2026, 12, 8, 12, tzinfo=UTC)
 PROJECT = f"/supabase/v1/projects/{REF}"
+
+
+class Engine(Part):
+    """Stands in for PostgreSQL: says what is asked of it, and fails to recover when told to."""
+
+    name = "database"
+    earliest = BEGINS - DAY
+
+    def __init__(self, world):
+        super().__init__(world)
+        self.serves, self.asked, self.fails = True, [], False
+
+    def go_down(self):
+        self.serves = False
+
+    def recover(self, to):
+        self.asked.append(to)
+        if self.fails:
+            raise StepFailed("there is no backup from before")
+        self.serves = True
 
 
 @pytest.fixture
@@ -92,3 +113,43 @@ def test_health_wants_services_that_there_are(world):
     assert ask(world, "GET", f"{PROJECT}/health")[0] == 400
     assert ask(world, "GET", f"{PROJECT}/health", services="mail")[0] == 400
     assert ask(world, "GET", f"{PROJECT}/health", services="db")[1][0]["healthy"]
+
+
+RESTORE = f"{PROJECT}/database/backups/restore-pitr"
+TARGET = b'{"recovery_time_target_unix": %d}' % (BEGINS - timedelta(hours=1)).timestamp()
+
+
+def on_an_engine(*scenarios):
+    world = World(None, kinds=[Supabase, Engine])
+    for scenario in ("pitr", *scenarios):
+        world.play(scenario)
+    assert ask(world, "POST", RESTORE, TARGET) == (201, None)
+    return world, world.part("database")
+
+
+def status(world, seconds=0):
+    world.advance(timedelta(seconds=seconds))
+    return ask(world, "GET", PROJECT)[1]["status"]
+
+
+def test_a_restore_still_reads_healthy_then_is_down_then_comes_up():
+    """Twenty seconds as if nothing were; four minutes down with its database; half a minute of coming up."""
+    world, engine = on_an_engine()
+    assert (status(world), status(world, 19), engine.serves) == ("ACTIVE_HEALTHY", "ACTIVE_HEALTHY", True)
+    assert ask(world, "POST", RESTORE, TARGET)[0] == 400  # one at a time
+    assert (status(world, 1), engine.serves) == ("RESTORING", False)
+    assert ask(world, "GET", f"{PROJECT}/health", services="db")[1][0]["status"] == "UNHEALTHY"
+    assert ask(world, "POST", f"{PROJECT}/database/query", b'{"query": "SELECT 1"}')[0] == 400
+    assert (status(world, 239), status(world, 1)) == ("RESTORING", "COMING_UP")
+    assert (status(world, 29), status(world, 1)) == ("COMING_UP", "ACTIVE_HEALTHY")
+    assert engine.asked == [BEGINS - timedelta(hours=1)]
+
+
+def test_a_restore_that_cannot_be_done_fails():
+    """As when a world was killed, and its new database has no backup from then; or by the scenario."""
+    world, engine = on_an_engine()
+    engine.fails = True
+    assert status(world, 300) == "RESTORE_FAILED"
+    world, engine = on_an_engine("restore-fails")
+    assert status(world, 300) == "RESTORE_FAILED"
+    assert engine.asked == []
