@@ -31,6 +31,7 @@ from runbook.changes.dns.preparing import (
     not_signed,
     plan_beginning,
     plan_filling,
+    unchanged,
     when_caches_let_go,
 )
 from runbook.changes.dns.translating import Translation, all_carried, translate, translate_zone
@@ -70,5 +71,6 @@ __all__ = [
     "read_zone",
     "translate",
     "translate_zone",
+    "unchanged",
     "when_caches_let_go",
 ]
