@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from runbook.changes.dns.deadlines import Deadlines, Lowered, Ttls, read_deadlines
 from runbook.changes.dns.lowering import plan_ttls
-from runbook.changes.dns.parity import FAILED_ROWS
+from runbook.changes.dns.tabling import FAILED_ROWS
 from runbook.changes.dns.translating import Translation
 from runbook.changes.dns.writing import plan_records, plan_zone
 from runbook.changes.dns.zone import ZoneState, cut, lasting, plain, read_zone
