@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
-from runbook.changes.delegation.migration import Migration
+from runbook.changes.delegation.migration import Migration, SideName
 from runbook.changes.delegation.propagation import Propagation, read_propagation
 from runbook.changes.delegation.switching import Delegate
 from runbook.changes.delegation.watching import measured, percent
@@ -92,6 +92,11 @@ class Mended(Value):
     took_s: float
     caches_until: datetime
     why: str
+
+    @property
+    def to(self) -> SideName:
+        """Return the side that users are on their way to."""
+        return "old" if self.way == "take the nameservers back" else "new"
 
     def rows(self) -> list[tuple[str, str]]:
         return [

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from runbook.changes.dns.deadlines import Deadlines, Lowered, Ttls, read_deadlines
 from runbook.changes.dns.lowering import plan_ttls
+from runbook.changes.dns.tabling import FAILED_ROWS
 from runbook.changes.dns.translating import Translation
 from runbook.changes.dns.writing import plan_records, plan_zone
-from runbook.changes.dns.zone import ZoneState, lasting, plain
+from runbook.changes.dns.zone import ZoneState, cut, lasting, plain, read_zone
 from runbook.changes.interface import Applied, Change
 from runbook.changes.notices import tell
-from runbook.providers.dns import for_people, read_delegation
+from runbook.providers.dns import differences, for_people, read_delegation
 from runbook.providers.registrars import network_of
 from runbook.step import Step
 from runbook.summary import Conclusion, Number
@@ -29,6 +30,29 @@ def not_signed(step: Step, zone: str) -> Checks:
         "old DS' TTL counts among the deadlines"
     )
     return Checks(items=(Check.of(title, holds=False, observed=what, expected=expected),))
+
+
+def unchanged(step: Step, state: ZoneState) -> Checks:
+    """Return whether Vercel's zone is still as it was read: what is about to be written follows from that."""
+    now = read_zone(step, plain(state.zone))
+    found = differences(state.served, now.served)
+    total = len(state.served)
+    whole = Check.of(
+        "record sets as they were read",
+        holds=not found,
+        observed=f"{total - sum(one.kind != 'extra' for one in found)} of {total}",
+        expected=f"{total}; if somebody changed the zone meanwhile, begin anew",
+    )
+    rows = [
+        Check.of(
+            f"{for_people(one.name)} {one.type}, {one.kind}",
+            holds=False,
+            observed="nothing" if one.observed is None else cut(one.observed.in_a_line()),
+            expected="nothing" if one.expected is None else cut(one.expected.in_a_line()),
+        )
+        for one in found[:FAILED_ROWS]
+    ]
+    return Checks(items=(whole, *rows))
 
 
 def delegated_as_before(step: Step, ttls: Ttls) -> Checks:

@@ -48,7 +48,7 @@ def seen(*, where=("new", "old"), fits="right", apart=0, new=(True,), old=(True,
 
 def judged(found, *, now=SWITCH, since=None):
     numbers = watching.measured(found) | {"failing_since_s": since}
-    return watching.judge(found, numbers, now=now, ends_at=ENDS, patience=PATIENCE)
+    return watching.judge(found, numbers, now=now, ends_at=ENDS, patience=PATIENCE, kept=ENDS - SWITCH)
 
 
 def look(at, decision="proceed", **numbers):
@@ -106,6 +106,7 @@ def test_the_nameservers_go_back_once_the_site_has_failed_through_the_new_side_f
     decision, says = judged(bad, now=SWITCH + PATIENCE, since=SWITCH.timestamp())
     assert decision == "rollback"
     assert "dns_failure" in says
+    assert "by 2026-12-04 02:07 UTC" in says  # what no way back can hasten
 
 
 @pytest.mark.parametrize(
