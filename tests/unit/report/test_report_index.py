@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import fcntl
+import hashlib
 import os
 import re
 from datetime import UTC, datetime, timedelta
@@ -14,7 +16,8 @@ from runbook.clock import WallClock
 from runbook.errors import UnknownName
 from runbook.journal import FileJournal
 from runbook.report import index, write_index
-from runbook.report.runs import RunLine, read_run, read_runs
+from runbook.report.remembered import Row, read_rows
+from runbook.report.runs import RunLine, read_run
 from runbook.report.view import CONTRADICTORY, PLANNED, RUNS, UNKNOWN
 from tests.rollout_samples import REASON, rollouts
 from tests.run_samples import BEGAN, summary, write_run, write_samples
@@ -22,6 +25,10 @@ from tests.run_samples import BEGAN, summary, write_run, write_samples
 
 def write(outputs: Path, name: str, **changes: object) -> Path:
     return write_run(outputs / name, account=summary(**changes), book=None)  # type: ignore[arg-type]
+
+
+def read_runs(outputs: Path) -> list[RunLine]:
+    return [row.line for row in read_rows(outputs)]
 
 
 def html(outputs: Path) -> str:
@@ -255,17 +262,21 @@ def test_hostile_names_stay_text(tmp_path: Path) -> None:
     (tmp_path / os.fsdecode(b"\xff")).mkdir()
     write(tmp_path, "a", verdict="</style><script>alert(1)</script>")
     page = html(tmp_path)
-    assert "<script" not in page
+    assert page.count("<script") == 1  # our own
+    assert "alert(1)</script>" not in page
     assert "&lt;b&gt;⟨U+202E⟩" in page
     assert "⟨U+DCFF⟩" in page
 
 
 def test_the_index_refers_to_nothing_outside(tmp_path: Path) -> None:
-    """No address, no script, a policy that forbids both, and the same bytes each time."""
+    """No address, no script but the one whose hash the policy names, and the same bytes each time."""
     write(tmp_path, "a")
     page = html(tmp_path)
     assert "://" not in page
-    assert "default-src 'none'" in page
+    assert "default-src 'none'; script-src 'sha256-" in page
+    (script,) = re.findall(r"<script>(.*?)</script>", page, re.S)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}';" in page
     assert html(tmp_path) == page
 
 
@@ -293,7 +304,7 @@ def test_runs_are_read_under_the_lock_they_are_written_under(
     """Who reads later writes later: of two runs that end together none is missing in the end."""
     free: list[bool] = []
 
-    def read(outputs: Path) -> list[RunLine]:
+    def read(outputs: Path) -> list[Row]:
         with (outputs / index.LOCK).open() as other:
             try:
                 fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -302,7 +313,7 @@ def test_runs_are_read_under_the_lock_they_are_written_under(
                 free.append(False)
         return []
 
-    monkeypatch.setattr(index, "read_runs", read)
+    monkeypatch.setattr(index, "read_rows", read)
     write_index(tmp_path)
     assert free == [False]
 
