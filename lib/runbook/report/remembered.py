@@ -105,7 +105,9 @@ def _is_text(name: str) -> bool:
 def _remember(path: Path, kept: dict[str, _Known]) -> None:
     content = _MEMORY.dump_json(kept, exclude_defaults=True)
     head = hashlib.sha256(_version() + content).hexdigest().encode()
-    beside = path.with_name(f"{path.name}.new")  # one at a time writes; not synced, since a torn one is noticed
+    beside = path.with_name(
+        f"{path.name}.new"
+    )  # one at a time writes; not synced, since a torn one is noticed
     with suppress(OSError):  # a disk too full for it has room for the index perhaps
         beside.write_bytes(head + content)
         beside.replace(path)

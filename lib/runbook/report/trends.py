@@ -13,10 +13,10 @@ from runbook.report.runs import SANDBOX, RunLine
 from runbook.report.view import RUNS, WORST_FIRST, Tone
 from runbook.summary import Number
 
-LAST, NUMBERS_AT_MOST = 30, 3
+LAST, NUMBERS_AT_MOST = 30, 2
 # How high a cell of the strip stands, of 16: the worse an end, the higher, so that colour never stands alone.
 _HEIGHT: dict[Tone, int] = {"good": 5, "busy": 5, "unknown": 5, "wait": 9, "stop": 12, "bad": 16}
-_CELL, _WIDE, _HIGH = 6, 180, 36
+_CELL, _WIDE, _HIGH = 6, 180, 64
 _PASSING = (RUNS["running"], RUNS["abandoned"])  # no ends
 
 
@@ -86,8 +86,8 @@ def _course(title: str, values: list[float], last: Number) -> Course:
     newest = quantity_text(values[-1], last.unit)
     over = f"{title} over {count_text(len(values), 'run')}"
     says = f"{over}: between {lowest} and {highest}, last {newest}; limit {limit}."
-    between = f"{lowest} to {highest}" if lowest != highest else f"always {lowest}"
-    return Course(title, newest, f"{between} · limit {limit}", _line(values, last.limit, says))
+    between = f"{lowest} to {highest} · " if lowest != highest else ""
+    return Course(title, newest, f"{between}limit {limit}", _line(values, last.limit, says))
 
 
 def _line(values: list[float], limit: float | None, says: str) -> Markup:
@@ -95,19 +95,19 @@ def _line(values: list[float], limit: float | None, says: str) -> Markup:
     highest = max(*values, 0.0)
     near = limit is not None and 0 < limit <= 2 * highest
     top = max(highest, limit or 0.0 if near else 0.0) or 1.0
-    step = (_WIDE - 8) / max(1, len(values) - 1)
+    step = (_WIDE - 12) / max(1, len(values) - 1)
     points = [
-        (4 + place * step, _HIGH - 4 - max(0.0, value) / top * (_HIGH - 8))
+        (6 + place * step, _HIGH - 6 - max(0.0, value) / top * (_HIGH - 12))
         for place, value in enumerate(values)
     ]
     drawn = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-    parts = [Markup('<path class="ground" d="M0 {0}H{1}"/>').format(_HIGH - 4, _WIDE)]
+    parts = [Markup('<path class="ground" d="M0 {0}H{1}"/>').format(_HIGH - 6, _WIDE)]
     if near and limit is not None:
-        y = f"{_HIGH - 4 - limit / top * (_HIGH - 8):.1f}"
+        y = f"{_HIGH - 6 - limit / top * (_HIGH - 12):.1f}"
         parts.append(Markup('<path class="limit" d="M0 {0}H{1}"/>').format(y, _WIDE))
     parts.append(Markup('<polyline points="{}"/>').format(drawn))
     x, y_last = points[-1]
-    parts.append(Markup('<circle cx="{}" cy="{}" r="3"/>').format(f"{x:.1f}", f"{y_last:.1f}"))
+    parts.append(Markup('<circle cx="{}" cy="{}" r="5"/>').format(f"{x:.1f}", f"{y_last:.1f}"))
     return _svg(Markup("").join(parts), says, css="course", height=_HIGH)
 
 

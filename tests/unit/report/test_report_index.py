@@ -322,3 +322,50 @@ def test_outputs_that_are_not_there_are_refused(tmp_path: Path) -> None:
     """A wrong folder is named; no index is made up."""
     with pytest.raises(UnknownName, match="is no folder"):
         write_index(tmp_path / "nowhere")
+
+
+def rehearsed(outputs: Path, name: str, **opened: object) -> Path:
+    """Write a run whose own clock was a world's."""
+    world = datetime(2026, 11, 30, 1, tzinfo=UTC)
+    folder = write(outputs, name, opened_at=world, calendar_s=183_600.0, run_id=name)
+    if opened:
+        journal = FileJournal.open(folder / "journal.jsonl", clock=WallClock())
+        journal.append("opened", "toy", data={**OPENED, "clock": "world", **opened})
+        journal.append("ended", "toy", data={})
+        journal.close()
+    return folder
+
+
+def test_rehearsals_stand_where_they_were_really_made(tmp_path: Path) -> None:
+    """By the record, else by the time in the run's name; the world's calendar stands beside it."""
+    rehearsed(tmp_path, "by hand", made_at="2026-03-04T05:06:07+00:00")
+    rehearsed(tmp_path, "toy-sandbox-20260305T060708Z-a1b2")
+    rehearsed(tmp_path, "toy-sandbox-20260306T060708Z-a1b2", made_at="not a time")
+    lines = read_runs(tmp_path)
+    assert [f"{line.at:%Y-%m-%d %H:%M}" for line in lines] == [
+        "2026-03-06 06:07",
+        "2026-03-05 06:07",
+        "2026-03-04 05:06",
+    ]
+    said = "rehearsed 2\N{NO-BREAK SPACE}d 3\N{NO-BREAK SPACE}h from Mon 2026-11-30 01:00"
+    assert {line.calendar for line in lines} == {said}
+    assert html(tmp_path).count(said) == 3
+
+
+def test_a_wait_that_ends_by_itself_is_named_with_its_time(tmp_path: Path) -> None:
+    """What waits for whom: people on top, the clock below, rehearsals in neither."""
+    write_rollout(tmp_path, "waits for a time")
+    write_rollout(tmp_path, "waits for a signature")
+    write(tmp_path, "drill", status="parked", waits_until=BEGAN)
+    page = html(tmp_path)
+    calm = page.partition('<section class="waiting"')[2].partition("</section>")[0]
+    assert re.findall(r"until [\d-]+ [\d:]+ UTC", calm) == ["until 2026-03-05 02:00 UTC"]
+    assert "for the signature of tech lead or cto" in urgent(tmp_path)
+
+
+def test_the_last_rehearsal_is_linked_where_there_is_one(tmp_path: Path) -> None:
+    """A page beside the index, which is none of its runs."""
+    write(tmp_path, "a")
+    assert "rehearsal.html" not in html(tmp_path)
+    (tmp_path / "rehearsal.html").write_text("x")
+    assert '<a href="./rehearsal.html">' in html(tmp_path)

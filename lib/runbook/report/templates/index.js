@@ -68,4 +68,5 @@
   addEventListener("hashchange", show);
   form.hidden = false;
   show();
+  if (document.body.classList.contains("filtered")) form.scrollIntoView();
 })();
