@@ -82,7 +82,7 @@ def compare(step: Step, order: Order, scorecard: Scorecard) -> Comparison:
     run_id = order.report_before or _find(step, scorecard)
     if not run_id:
         return Comparison(run_id="", milestone="", problems=(), moved=())
-    earlier, problems = examine(step, run_id, runbook=RUNBOOK)
+    earlier, problems = examine(step, run_id, runbook=RUNBOOK, changes=False)
     before = result_of(earlier, CRITERIA) if earlier is not None and not problems else None
     if not isinstance(before, Scorecard):
         why = problems or ("it came to no criteria",)
@@ -113,7 +113,7 @@ def _find(step: Step, scorecard: Scorecard) -> str:
     earlier_ones = MILESTONES[: MILESTONES.index(scorecard.milestone)]
     mine = [one for one in step.runs() if one.runbook == RUNBOOK and one.run_id != step.run_id]
     for one in [one for one in mine if one.environment == step.environment().name][:LOOKS_AT_MOST]:
-        found, problems = examine(step, one.run_id, runbook=RUNBOOK)
+        found, problems = examine(step, one.run_id, runbook=RUNBOOK, changes=False)
         before = _scorecard_of(found, problems)
         if before and before.milestone in earlier_ones and before.deployed_at == scorecard.deployed_at:
             return one.run_id

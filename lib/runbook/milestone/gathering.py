@@ -37,6 +37,29 @@ class Phase(Value):
     ends_at: datetime | None = None
 
 
+class Stretch(Value):
+    """A run in time, with what came of it in a word; without times nothing that is relied on tells them."""
+
+    title: str
+    since: datetime | None
+    until: datetime | None
+    word: str
+    good: bool
+
+    @classmethod
+    def of(cls, run: Kept, *, since: datetime | None = None, until: datetime | None = None) -> Stretch:
+        unknown = "no run" if not run.run_id else "not relied on"
+        decision = "hold, signed" if run.decision == "hold" and run.status == "done" else run.decision
+        word = (decision or run.status) if run.relied_on else unknown
+        return cls(
+            title=run.part,
+            since=since or run.opened_at,
+            until=until or run.ended_at,
+            word=f"{word}?" if run.passed_over and run.relied_on else word,
+            good=run.stands,
+        )
+
+
 class Gathered(Value):
     """The runs that the rollout was made of, its phases in order, and what was released when.
 
@@ -50,6 +73,12 @@ class Gathered(Value):
     deployed_at: datetime | None
     build: str
     version: str
+
+    def timeline(self) -> tuple[Stretch, ...]:
+        """Return the runs in time, as a chart draws them; of a phase, the time that it was watched."""
+        before = [Stretch.of(one) for one in (self.drill, self.preconfiguration, self.migration)]
+        phases = [Stretch.of(one.run, since=one.began_at, until=one.ends_at) for one in self.phases]
+        return (*before, *phases)
 
     def all(self) -> tuple[Kept, ...]:
         """Return every run that the rollout needs, in its order."""

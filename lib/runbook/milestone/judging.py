@@ -112,6 +112,8 @@ def _technical(plan: RolloutPlan, sources: Sources) -> Iterator[Criterion]:
         source=f"{DATADOG}, objective of requests",
         value=None if ratio is None else ratio * WHOLE,
         unit="%",
+        limit=f"{limit:g} %",
+        share=None if ratio is None else ratio * WHOLE / limit,
     )
     for title, value, below in (
         ("P95 latency", service.p95_ms, plan.slos.p95_latency.target_below_ms),
@@ -126,6 +128,8 @@ def _technical(plan: RolloutPlan, sources: Sources) -> Iterator[Criterion]:
             source=f"{DATADOG}, the slowest build{', its mean' if title.startswith('database') else ''}",
             value=value,
             unit="ms",
+            limit=f"{below:g} ms",
+            share=None if value is None else value / below,
         )
     yield _uptime(plan, service)
     yield Criterion.of(
@@ -183,6 +187,8 @@ def _uptime(plan: RolloutPlan, service: ServiceRecord) -> Criterion:
         source=f"{DATADOG}, objective of uptime",
         value=None if service.uptime is None else service.uptime * WHOLE,
         unit="%",
+        limit=f"{budget.allowed:.1f} bad minutes",
+        share=None if service.uptime is None else budget.used / budget.allowed,
     )
 
 
@@ -197,6 +203,8 @@ def _business(plan: RolloutPlan, sources: Sources) -> Iterator[Criterion]:
         source=BILLS,
         value=None if costing.latest.unknown else costing.latest.forecast_usd,
         unit="USD",
+        limit=f"{costing.limit_usd:,.2f} USD",
+        share=None if costing.latest.unknown else costing.latest.forecast_usd / costing.limit_usd,
     )
     yield _incidents(success.user_incidents_at_most, sources)
     yield Criterion.of_a_person(
@@ -254,6 +262,8 @@ def _drilled(says: str, drill: Kept, *, rto_limit_s: float, rpo_limit_s: float) 
         source=RECORDS,
         value=rto_s,
         unit="s",
+        limit=f"{rto_limit_s:g} s",
+        share=None if rto_s is None else rto_s / rto_limit_s,
     )
 
 

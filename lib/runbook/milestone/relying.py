@@ -84,8 +84,13 @@ def keep(
     return kept, earlier
 
 
-def examine(step: Step, run_id: str, *, runbook: str) -> tuple[Earlier | None, tuple[str, ...]]:
-    """Return a run's record, None when it cannot be read, and why it cannot be relied on."""
+def examine(
+    step: Step, run_id: str, *, runbook: str, changes: bool = True
+) -> tuple[Earlier | None, tuple[str, ...]]:
+    """Return a run's record, None when it cannot be read, and why it cannot be relied on.
+
+    `changes` is False for a runbook that only reads: its runs of mode plan are as good as any.
+    """
     try:
         earlier = step.earlier(run_id)
     except (RunbookError, OSError) as error:
@@ -93,7 +98,7 @@ def examine(step: Step, run_id: str, *, runbook: str) -> tuple[Earlier | None, t
     summary, problems = earlier.summary, list(earlier.problems)
     if summary.runbook != runbook:
         problems.append(f"it is a run of {summary.runbook}, not of {runbook}")
-    if summary.mode != "apply":
+    if changes and summary.mode != "apply":
         problems.append("it was opened in mode plan, so it changed nothing")
     if not problems and summary.status == "done":
         problems += differing(earlier)

@@ -19,13 +19,15 @@ GROUPS: Final[dict[Group, str]] = {
     "operational": "Operational success",
 }
 MARKS: Final[dict[Finding, str]] = {"met": "✓", "not met": "✗", "not known": "?", "needs a person": "✎"}
+_HUNDRED: Final = 100
 TO_SIGN: Final = "________________"
 
 
 class Criterion(Value):
     """One criterion: what the plan expects, what was observed and where, and what follows from it.
 
-    `value` is the number behind it in `unit`, None where there is none; milestones are compared by it.
+    `value` is the number behind it in `unit`, None where there is none; milestones are compared by it. Where
+    there is a `limit`, `share` is how much of it is used: 1 is the limit.
     """
 
     group: Group
@@ -36,6 +38,17 @@ class Criterion(Value):
     source: str
     value: float | None = None
     unit: str = ""
+    limit: str = ""
+    share: float | None = None
+
+    @property
+    def number(self) -> str:
+        """Return its number with its unit, short enough for a chart."""
+        if self.value is None:
+            return "not known"
+        digits = 0 if self.value >= _HUNDRED and self.unit != "%" else 3 if self.unit == "%" else 2
+        text = f"{self.value:,.{digits}f}"
+        return f"{text.rstrip('0').rstrip('.') if '.' in text else text} {self.unit}"
 
     @classmethod
     def of(
@@ -49,6 +62,8 @@ class Criterion(Value):
         source: str,
         value: float | None = None,
         unit: str = "",
+        limit: str = "",
+        share: float | None = None,
     ) -> Criterion:
         """Return a criterion that was measured; `holds` is None where it could not be."""
         finding: Finding = "not known" if holds is None else "met" if holds else "not met"
@@ -61,6 +76,8 @@ class Criterion(Value):
             source=source,
             value=value,
             unit=unit,
+            limit=limit,
+            share=share,
         )
 
     @classmethod

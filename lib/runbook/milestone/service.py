@@ -50,7 +50,7 @@ class Day(Value):
 
 
 class ServiceRecord(Value):
-    """The service over a milestone. `objective` and `requests_objective` are shares, such as 0.999.
+    """The service over a milestone. `objective` is a share, such as 0.999; the limits are the plan's targets.
 
     `requests` and `errors` are those of the objective of requests; None: there was nothing to count.
     """
@@ -58,7 +58,8 @@ class ServiceRecord(Value):
     since: datetime
     until: datetime
     objective: float
-    requests_objective: float
+    p95_limit_ms: float
+    database_limit_ms: float
     requests: float | None
     errors: float | None
     p95_ms: float | None
@@ -155,7 +156,8 @@ def read_service(step: Step, period: Period) -> ServiceRecord:
         since=period.since,
         until=period.until,
         objective=slos.uptime.target_percent / WHOLE,
-        requests_objective=1 - slos.error_rate.target_below_percent / WHOLE,
+        p95_limit_ms=slos.p95_latency.target_below_ms,
+        database_limit_ms=slos.database_latency.target_below_ms,
         requests=total,
         errors=None if total is None else total - (counted.good or 0.0),
         p95_ms=slowest(one.p95_ms for one in whole),
