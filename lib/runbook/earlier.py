@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 from runbook.account import summarize
@@ -9,7 +11,7 @@ from runbook.errors import JournalError, StepFailed, UnknownName
 from runbook.journal import Record, decode, is_held, read_journal
 from runbook.plan import Person
 from runbook.signatures import Signers
-from runbook.step import Earlier
+from runbook.step import Earlier, Sighting
 from runbook.values import Value
 from runbook.verifying import verify
 
@@ -42,7 +44,30 @@ def read_earlier(
     def result(title: str) -> Value:
         return _result(records, title, run_id)
 
-    return Earlier(summary=summary, problems=(*problems, *found.wrong), result=result)
+    return Earlier(summary=summary, problems=(*problems, *found.wrong), result=result, folder=folder)
+
+
+def list_runs(outputs: Path) -> tuple[Sighting, ...]:
+    """Return the runs in `outputs`, newest first, by the first line of each journal, which nobody verified.
+
+    A journal that cannot be read is a run all the same: its folder's name has to do.
+    """
+    found = [_sighted(path) for path in outputs.glob(f"*/{JOURNAL}")]
+    long_ago = datetime.min.replace(tzinfo=UTC)
+    return tuple(sorted(found, key=lambda one: (one.opened_at or long_ago, one.run_id), reverse=True))
+
+
+def _sighted(path: Path) -> Sighting:
+    run_id = path.parent.name
+    stem, _, rest = run_id.partition("-")
+    try:
+        with path.open("rb") as journal:
+            line = json.loads(journal.readline())
+        told, at = line["data"], datetime.fromisoformat(line["at"]).astimezone(UTC)
+        runbook, environment = str(told["runbook"]), str(told["environment"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return Sighting(run_id=run_id, runbook=stem, environment=rest.partition("-")[0], opened_at=None)
+    return Sighting(run_id=run_id, runbook=runbook, environment=environment, opened_at=at)
 
 
 def _result(records: list[Record], title: str, run_id: str) -> Value:

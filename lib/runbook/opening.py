@@ -14,7 +14,7 @@ from runbook import catalogue, showing, surroundings
 from runbook.account import is_over, summarize
 from runbook.charts import display
 from runbook.clock import Clock, WallClock
-from runbook.earlier import read_earlier
+from runbook.earlier import list_runs, read_earlier
 from runbook.errors import InputError, JournalError, ReplayMismatch, RunBusy, UnfinishedRun, UnknownName
 from runbook.gates.approvals import signers_of
 from runbook.gates.reservations import Reservations
@@ -264,6 +264,7 @@ def make_run(
         replay_only=shown or by_hand,
         rehearsal=rehearsal,
         read_earlier=_earlier_reader(root, environment),
+        list_runs=lambda: list_runs(surroundings.outputs_folder(root)),
         read_params=lambda: (load_plan(root), load_environment(root, begin.environment)),
     )
     surroundings.forget_libpq()

@@ -25,7 +25,7 @@ from runbook.masking import masked_file
 from runbook.outline import Outline, read_outline
 from runbook.plan import Environment, RolloutPlan, Secrets
 from runbook.seals import SUMS, keep_predecessor
-from runbook.step import Earlier, Rehearsal, Step
+from runbook.step import Earlier, Rehearsal, Sighting, Step
 
 Verb = Literal["read", "check", "plan", "approve", "apply", "wait", "watch", "decide", "rollback"]
 
@@ -51,6 +51,7 @@ class Place:
     replay_only: bool
     rehearsal: Callable[[], Rehearsal]
     read_earlier: Callable[[str], Earlier]
+    list_runs: Callable[[], tuple[Sighting, ...]]
     read_params: Callable[[], tuple[RolloutPlan, Environment]]
 
     def as_now(self) -> Place:

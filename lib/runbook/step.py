@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -103,16 +104,32 @@ class Rehearsal:
 class Earlier:
     """Another run as its record tells of it; `problems` is empty when it is sealed and verifies.
 
-    `result(title)` returns what its step of that title returned; StepFailed when it has none.
+    `result(title)` returns what its step of that title returned; StepFailed when it has none. `folder` is
+    where its files lie; what is read there is worth what `problems` say.
     """
 
     summary: Summary
     problems: tuple[str, ...]
     result: Callable[[str], Value]
+    folder: Path | None = None
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """A run in outputs/ by what its first line says of itself: unverified, a hint where to look."""
+
+    run_id: str
+    runbook: str
+    environment: str
+    opened_at: datetime | None
 
 
 def _no_earlier(run_id: str) -> Earlier:
     raise RuntimeError(f"this step was made without other runs, so not with {run_id}")
+
+
+def _no_runs() -> tuple[Sighting, ...]:
+    raise RuntimeError("this step was made without other runs")
 
 
 def _no_rehearsal() -> Rehearsal:
@@ -128,7 +145,7 @@ class Step:
     from a step, logged, or put on a command line. `environment()` and `rollout()` are params/ as they are
     now: they are no inputs of the step, so mending them does not part a run from its record.
     `rehearsal()` returns the sandbox's world; only the sandbox has one. `earlier(run_id)` returns another run
-    of this environment; UnknownName when there is none.
+    of this environment; UnknownName when there is none. `runs()` returns which runs there are, newest first.
     `phases` collects what `phase()` measured, `remarks` what `remark()` said, in order. For one change of a
     plan, `key` is the same at every attempt, for vendors that take an idempotency key, and `repeated` says
     that an earlier attempt may have taken effect unseen.
@@ -141,6 +158,7 @@ class Step:
     rollout: Callable[[], RolloutPlan] = _no_ground
     rehearsal: Callable[[], Rehearsal] = _no_rehearsal
     earlier: Callable[[str], Earlier] = _no_earlier
+    runs: Callable[[], tuple[Sighting, ...]] = _no_runs
     progress_sink: Callable[[ProgressState], None] = _no_progress
     evidence_sink: Callable[[str, bytes], None] = _no_evidence
     phases: list[Phase] = field(default_factory=list)

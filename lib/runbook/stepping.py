@@ -265,6 +265,7 @@ class Stepping:
             rollout=lambda: self._place.rollout,
             rehearsal=self._place.rehearsal,
             earlier=self._place.read_earlier,
+            runs=self._place.list_runs,
             progress_sink=showing.ProgressBar(),
             evidence_sink=self._place.evidence_sink(),
             run_id=self._recorder.run_id,

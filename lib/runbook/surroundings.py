@@ -21,6 +21,7 @@ OUTPUTS_VARIABLE = "RUNBOOK_OUTPUTS"
 SIGNED_VARIABLE = "RUNBOOK_REHEARSED_SIGNATURES"
 SIGNING_KEY_VARIABLE = "RUNBOOK_SIGNING_KEY"
 SIGNING_KEY_FILE_VARIABLE = "RUNBOOK_SIGNING_KEY_FILE"
+BROWSER_VARIABLE = "RUNBOOK_BROWSER"
 
 _SHOWN = ("runbook", "papermill", "nbclient", "ipykernel", "psycopg")
 
@@ -151,6 +152,23 @@ def ssh_environment(*, prompts: bool) -> dict[str, str]:
     names = (*_FOR_SSH, *(_FOR_PROMPTS if prompts else ()))
     passed = {name: os.environ[name] for name in names if name in os.environ}
     return passed | {"LC_ALL": "C", "TZ": "UTC"} | ({} if prompts else {"SSH_ASKPASS_REQUIRE": "never"})
+
+
+def browser() -> str:
+    """Return the program that RUNBOOK_BROWSER names to print reports with, or nothing."""
+    return os.environ.get(BROWSER_VARIABLE, "")
+
+
+def browser_environment(*, home: Path) -> dict[str, str]:
+    """Return the environment for a browser that prints: no secret of ours, a home that goes with it."""
+    passed = {name: os.environ[name] for name in ("PATH", "LANG", "FONTCONFIG_FILE") if name in os.environ}
+    folders = {
+        "HOME": str(home),
+        "XDG_CONFIG_HOME": str(home),
+        "XDG_CACHE_HOME": str(home),
+        "TMPDIR": str(home),
+    }
+    return passed | folders | {"TZ": "UTC"}
 
 
 def warn(text: str) -> None:

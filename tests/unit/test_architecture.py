@@ -22,6 +22,7 @@ FLOORS = [
     ["sandbox", "providers"],
     ["gates"],
     ["changes"],
+    ["milestone"],
     ["charts"],
     ["handover"],
     ["report"],

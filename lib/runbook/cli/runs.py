@@ -224,8 +224,22 @@ def _print_verification(found: Verification) -> None:
 
 
 @app.command()
-def report() -> None:
-    """Write outputs/index.html anew over all runs."""
-    from runbook.report import write_index  # noqa: PLC0415
+def report(
+    run_id: Annotated[str, typer.Argument(metavar="RUN", help="a run; left out: the index")] = "",
+    pdf: Annotated[bool, typer.Option("--pdf", help="print its report to outputs/RUN.pdf")] = False,
+) -> None:
+    """Write outputs/index.html anew over all runs; of one run, say where its report is, or print it."""
+    if not run_id:
+        if pdf:
+            raise InputError("name the run whose report is to be printed: runbook report RUN --pdf")
+        from runbook.report import write_index  # noqa: PLC0415
 
-    out.print(str(write_index(run_folder(root(), "x").parent)))
+        out.print(str(write_index(run_folder(root(), "x").parent)))
+        return
+    folder = find_run(root(), run_id)
+    if not pdf:
+        out.print(str(folder / "report.html"))
+        return
+    from runbook.report.printing import print_report  # noqa: PLC0415  # only who prints needs it
+
+    out.print(str(print_report(folder)))

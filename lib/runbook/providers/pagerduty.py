@@ -87,6 +87,26 @@ class Delivery(Value):
     took_s: float
 
 
+class Answered(Value):
+    """An incident, who was called and who answered, and when; None and empty: nobody, or not yet.
+
+    `answered_by` names a person; an acknowledgement through the API reads so.
+    """
+
+    incident: Incident
+    notified: str
+    notified_at: datetime | None
+    answered_by: str
+    answered_at: datetime | None
+    resolved_at: datetime | None
+
+    @property
+    def answered_after_s(self) -> float | None:
+        """Return how soon after it began somebody answered."""
+        begun = self.incident.created_at
+        return None if self.answered_at is None else (self.answered_at - begun).total_seconds()
+
+
 class Duty(Value):
     """Somebody on call at a level of the policy, within the window that was asked for."""
 
@@ -218,6 +238,20 @@ def read_incidents(step: Step, *, dedup_key: str) -> tuple[Incident, ...]:
         return _incidents(http, dedup_key)
 
 
+def read_answered(step: Step, *, since: datetime, until: datetime) -> tuple[Answered, ...]:
+    """Return our service's incidents that began in [since, until), oldest first, with who answered them.
+
+    The window is half a year at the most, as PagerDuty has it.
+    """
+    service = vendor_id(step, "pagerduty", "service")
+    query: Query = {"service_ids[]": [service], "since": utc_text(since), "until": utc_text(until)}
+    with connect(step, REST) as http:
+        found = sorted(_search(http, query), key=lambda one: (one.created_at, one.number))
+        return tuple(
+            _answered(one, _log(http, one.id)[::-1]) for one in found if since <= one.created_at < until
+        )
+
+
 def read_log_entries(step: Step, *, incident_id: str) -> tuple[LogEntry, ...]:
     """Return an incident's log, newest first."""
     with connect(step, REST) as http:
@@ -283,8 +317,10 @@ def read_coverage(step: Step, *, schedule: str, since: datetime, until: datetime
 
 
 def _incidents(http: Http, dedup_key: str) -> tuple[Incident, ...]:
-    query = {"incident_key": dedup_key, "date_range": "all"}
+    return _search(http, {"incident_key": dedup_key, "date_range": "all"})
 
+
+def _search(http: Http, query: Query) -> tuple[Incident, ...]:
     def fetch(offset: int) -> tuple[Sequence[_Incident], bool]:
         reply = http.call("read_incidents", "GET", "/incidents", query=_page(query, offset), into=_Incidents)
         return reply.incidents, reply.more
@@ -312,6 +348,21 @@ def _log(http: Http, incident_id: str) -> tuple[LogEntry, ...]:
     return tuple(
         LogEntry(kind=e.type, at=e.created_at, summary=e.summary, user=e.user.summary if e.user else "")
         for e in found
+    )
+
+
+def _answered(incident: Incident, log: Sequence[LogEntry]) -> Answered:
+    """Return what an incident's log, oldest entry first, says of who was called and who came."""
+    first = {entry.kind: entry for entry in reversed(log)}
+    told, taken = first.get("notify_log_entry"), first.get("acknowledge_log_entry")
+    over = next((entry for entry in reversed(log) if entry.kind == "resolve_log_entry"), None)
+    return Answered(
+        incident=incident,
+        notified=told.user if told else "",
+        notified_at=told.at if told else None,
+        answered_by=(taken.user or "through the API") if taken else "",
+        answered_at=taken.at if taken else None,
+        resolved_at=over.at if over and incident.status == "resolved" else None,
     )
 
 

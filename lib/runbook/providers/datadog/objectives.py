@@ -21,6 +21,7 @@ from runbook.values import Value
 
 Kind = Literal["metric", "monitor", "time_slice"]
 _DOWN: Final = 1
+_SILENT: Final = 2
 
 
 class Objective(Value):
@@ -51,7 +52,7 @@ class Standing(Value):
 
 
 class Downtime(Value):
-    """A stretch in which an objective of time was missed."""
+    """A stretch in which an objective of time was missed, or could not be told."""
 
     since: datetime
     until: datetime
@@ -60,7 +61,8 @@ class Downtime(Value):
 class History(Value):
     """How an objective went over [since, until); None: there was nothing to count.
 
-    `down` are the bad stretches of an objective of time; `good` and `total` the counts of one of requests.
+    `down` are the bad stretches of an objective of time, `silent` those without data, which Datadog counts as
+    uptime; `good` and `total` the counts of one of requests.
     """
 
     objective: str
@@ -71,12 +73,17 @@ class History(Value):
     sli_percent: float | None
     budget_left_percent: float | None
     down: tuple[Downtime, ...] = ()
+    silent: tuple[Downtime, ...] = ()
     good: float | None = None
     total: float | None = None
 
     @property
     def down_minutes(self) -> float:
         return sum((one.until - one.since).total_seconds() for one in self.down) / 60
+
+    @property
+    def silent_minutes(self) -> float:
+        return sum((one.until - one.since).total_seconds() for one in self.silent) / 60
 
 
 class _Threshold(Shape):
@@ -225,7 +232,8 @@ def read_slo_history(
         target_percent=threshold.target,
         sli_percent=overall.sli_value,
         budget_left_percent=overall.error_budget_remaining.get(frame),
-        down=_down(overall.history, until),
+        down=_stretches(overall.history, until, state=_DOWN),
+        silent=_stretches(overall.history, until, state=_SILENT),
         good=told.series.numerator.sum if told.series else None,
         total=told.series.denominator.sum if told.series else None,
     )
@@ -235,12 +243,14 @@ def _span(since: datetime, until: datetime) -> dict[str, int]:
     return {"from_ts": int(since.timestamp()), "to_ts": int(until.timestamp())}
 
 
-def _down(transitions: tuple[tuple[float, float], ...], until: datetime) -> tuple[Downtime, ...]:
-    """Return the stretches that were down, from the times at which the state changed."""
+def _stretches(
+    transitions: tuple[tuple[float, float], ...], until: datetime, *, state: int
+) -> tuple[Downtime, ...]:
+    """Return the stretches of one state, from the times at which it changed."""
     times = [datetime.fromtimestamp(at, UTC) for at, _ in transitions]
     ends = [*times, until][1:]
     return tuple(
         Downtime(since=begun, until=ended)
-        for begun, ended, (_, state) in zip(times, ends, transitions, strict=True)
-        if state == _DOWN
+        for begun, ended, (_, entered) in zip(times, ends, transitions, strict=True)
+        if entered == state
     )

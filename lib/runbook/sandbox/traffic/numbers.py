@@ -97,6 +97,8 @@ OUTAGE_LASTS: Final = timedelta(minutes=20)
 OUTAGE_ERRORS: Final = 0.2
 OUTAGE_SLOWER: Final = 3.0
 GAP_LASTS: Final = timedelta(minutes=30)
+LOST_FOR: Final = timedelta(days=366)
+"""No rehearsal goes on for longer than metrics are lost for."""
 
 SPENT_BEFORE: Final = timedelta(days=2)
 SPENT_LASTS: Final = timedelta(minutes=30)

@@ -33,6 +33,7 @@ EVERYBODY: Final = {
 }
 WORLD: Final = {
     "low-traffic": "from now on there is next to no traffic: a request every three seconds",
+    "metrics-lost": "from now on no metrics are reported, while the service goes on",
     "budget-spent": "two days ago every build failed for 30 minutes: most of the error budget is spent",
 }
 SCENARIOS: Final = {**RELEASES, **EVERYBODY, **WORLD}
@@ -68,6 +69,8 @@ class Trouble:
                 self._afflict(one)
             elif one.what in EVERYBODY and (begins := into_a_release(split, one.at)):
                 self._spans.append((one.what, begins, begins + _LASTS[one.what]))
+            elif one.what == "metrics-lost":
+                self._spans.append(("metrics-gap", one.at, one.at + numbers.LOST_FOR))
             elif one.what == "budget-spent":
                 begins = one.at - numbers.SPENT_BEFORE
                 self._spans.append(("both-arms-bad", begins, begins + numbers.SPENT_LASTS))

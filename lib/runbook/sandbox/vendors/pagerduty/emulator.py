@@ -237,6 +237,9 @@ class PagerDuty(Part):
         statuses, services = call.all("statuses[]"), call.all("service_ids[]")
         found = [i for i in found if not statuses or i["status"] in statuses]
         found = found if not services or SERVICE in services else []
+        if call.one("since") or call.one("until"):
+            since, until = (_time(call.one(name), self.now) for name in ("since", "until"))
+            found = [i for i in found if since <= datetime.fromisoformat(i["created_at"]) < until]
         return self._page(call, "incidents", [self._incident(doc) for doc in found])
 
     def log_entries(self, call: Call) -> Answer:
