@@ -38,7 +38,7 @@ def test_a_foreign_client(vendor, row, world):
 
 
 def test_every_emulator_has_its_table():
-    """No vendor is rehearsed that is not held against its description; visitors, users and the site are none."""
+    """No vendor is rehearsed that is not held against its description; visitors and the site are none."""
     ours = {"traffic", "site", "users"}
     assert {part.name for part in found_parts()} - ours == {vendor.name for vendor in TABLES}
 
