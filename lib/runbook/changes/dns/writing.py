@@ -136,10 +136,12 @@ class WriteRecords(Change):
         while not (seen := compare(step, read_zone(step, self.zone), at="cloudflare")).agrees:
             now = step.clock.now()
             if now >= until:
+                first, *more = seen.disagreements
+                others = f" ({len(more)} more in evidence)" if more else ""
                 raise StepFailed(
-                    f"the records are written, and {len(seen.disagreements)} answers are not as Vercel's "
-                    f"zone says: {seen.disagreements[0].in_a_line()}. See which side is wrong, then resume; "
-                    "where Vercel's has changed meanwhile, begin anew"
+                    "the records are written, and not all is answered as Vercel's zone says: "
+                    f"{first.in_a_line()}{others}. See which side is wrong, then resume; where Vercel's has "
+                    "changed meanwhile, begin anew"
                 )
             step.clock.sleep_until(min(until, now + timedelta(seconds=LOOK_EVERY_S)))
 
