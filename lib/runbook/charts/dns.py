@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
 _SHARE, _MATRIX = "share-by-side", "resolvers-by-record"
 _TOP, _FLOOR, _LEFT = 52.0, 152.0, 34.0
-_TICK_H = (1, 2, 3, 6, 12, 24, 48)
+_TICKS = (1, 2, 3, 5, 6, 10, 12, 15, 24, 30, 48)
+_BY_THE_HOUR_S = 2 * 3600
 _TICKS_AT_MOST = 6
 _LOOKS: Mapping[str, dict[str, Any]] = {
     "new": {"color": MAIN, "lw": 0},
@@ -164,12 +165,13 @@ def _axes(canvas: Axes, span_s: float) -> None:
         colour = INK if share == 0 else RULE
         canvas.plot([_LEFT, WIDTH_PT], [_y(share)] * 2, color=colour, lw=0.8, zorder=0.5 if share else 3)
         line(canvas, _LEFT - 5, _y(share), f"{share:.0%}", colour=SOFT, align="right")
-    hours = span_s / 3600
-    every_h = next((tick for tick in _TICK_H if hours / tick <= _TICKS_AT_MOST), _TICK_H[-1])
-    for tick in range(0, int(hours) + 1, every_h):
-        x = _LEFT + (WIDTH_PT - _LEFT) * tick / hours
+    unit, unit_s = ("h", 3600) if span_s >= _BY_THE_HOUR_S else ("min", 60)
+    units = span_s / unit_s
+    every = next((tick for tick in _TICKS if units / tick <= _TICKS_AT_MOST), _TICKS[-1])
+    for tick in range(0, int(units) + 1, every):
+        x = _LEFT + (WIDTH_PT - _LEFT) * tick / units
         canvas.plot([x, x], [_FLOOR, _FLOOR + 3], color=INK, lw=0.8)
-        text = f"{tick} h"
+        text = f"{tick} {unit}"
         align = "left" if tick == 0 else "right" if x > WIDTH_PT - 14 else "center"
         line(canvas, x, _FLOOR + 12, text, colour=SOFT, align=align)
 
