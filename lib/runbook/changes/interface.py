@@ -52,6 +52,13 @@ class Change(Value):
         """Return the state that the change leads to."""
         return ""
 
+    def partly(self) -> str | None:
+        """Return the state in which some of it is done, None when it is done as a whole or not at all.
+
+        One that we began goes on from there, and is undone from there.
+        """
+        return None
+
     def touches(self) -> str:
         """Return the blast radius: what is touched and what is not."""
         raise NotImplementedError
