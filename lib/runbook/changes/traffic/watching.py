@@ -108,7 +108,7 @@ def interference(step: Step, under_way: UnderWay) -> str:
 
 def _call_a_person(step: Step, under_way: UnderWay, who: str) -> Parked:
     """Page and tell that somebody else is at work; return what parks the run."""
-    run, canary = step.run_id, under_way.ground.canary
+    run, canary = step.run_id, under_way.ground.called
     text = f"Somebody else is at work on the release of {canary}: {who}. Nobody watches the canary now"
     try:
         page(step, what="interference", summary=text)
@@ -233,7 +233,7 @@ def _tell(step: Step, looks: Sequence[Look], under_way: UnderWay, seen: Look, *,
     """Post the status that came due since the last look, and what the last look came to."""
     phase, every = under_way.phase, timedelta(hours=under_way.phase.status_every_h)
     before = looks[-1].at if looks else under_way.began_at
-    head = f"Canary phase {phase.number}, {phase.percent:g} % of the visitors"
+    head = f"Canary {under_way.ground.called}, phase {phase.number}, {phase.percent:g} % of the visitors"
     number = int((seen.at - under_way.began_at) / every)
     due = under_way.began_at + number * every
     if number and before < due and not last:
