@@ -71,9 +71,8 @@ class Datadog(Part):
         return {name: doc["value"] for name, doc in self.table("secrets").items()}
 
     def status(self) -> Doc:
-        states = [f"{one.name}: {monitors.state_of(self._traffic, one)}" for one in monitors.WATCHES]
-        posted = [doc["title"] for doc in self.table("events").values()]
-        return {"monitors": states, "events": posted}
+        armed = [f"{name} since {doc['at'][:16]}Z" for name, doc in self.table("habits").items()]
+        return {"armed": armed, "events": [doc["title"] for doc in self.table("events").values()]}
 
     def play(self, scenario: str) -> None:
         self.table("habits").put(scenario, {"at": utc_text(self.now)})
