@@ -33,7 +33,7 @@ _APART_PT = 13.0
 
 
 class Service(Protocol):
-    """A service's month: `planned_usd` is None where the plan has none, `forecast_usd` where none is known."""
+    """A service's month: `planned_usd` is None where the plan has none, `forecast_usd` where unknown."""
 
     @property
     def service(self) -> str: ...
@@ -143,7 +143,7 @@ def _service(canvas: Axes, top: float, one: Service, *, full: float) -> None:
 def _sum(
     canvas: Axes, top: float, total_usd: float, *, over: bool, marks: Sequence[tuple[str, float]]
 ) -> None:
-    """Draw the sum on a scale that ends past the last mark, each mark with its amount, in two rows of text."""
+    """Draw the sum on a scale that ends past the last mark; each mark with its amount, in two rows."""
     scale = (WIDTH_PT - 4) / max(total_usd, *(amount for _, amount in marks))
     canvas.plot([0, WIDTH_PT], [top, top], color=RULE, lw=0.8)
     line(canvas, 0, top + 12, "the plan's services together", bold=True)
