@@ -1,4 +1,4 @@
-"""The criteria: each is judged by its evidence; what is missing is never good and lets nothing look better."""
+"""The criteria: each is judged by its evidence; what is missing or harmed lets nothing look better."""
 
 from datetime import timedelta
 
