@@ -20,7 +20,7 @@ from runbook.charts.theme import (
     theme,
     words_only,
 )
-from runbook.charts.words import GAP, seconds_text
+from runbook.charts.words import GAP, count_text, seconds_text
 from runbook.values import skipped_input
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _HEAD_PT, _ROW_PT, _BAR_PT = 46.0, 36.0, 9.0
 _TOP, _FLOOR, _PLOT_PT = 58.0, 150.0, WIDTH_PT - 92.0
-_APART_PT = 13.0
+_APART_PT, _MARK_PT = 13.0, 62.0
 
 
 class Service(Protocol):
@@ -150,10 +150,12 @@ def _sum(
     middle = top + 28
     canvas.barh(middle, max(total_usd * scale, 1.0), height=_BAR_PT, color=ALERT if over else MAIN, zorder=2)
     for number, (word, amount) in enumerate(marks):
-        x = amount * scale
-        last = middle + 14 + _APART_PT * (number % 2)
-        canvas.plot([x, x], [middle - 7, last - 5], color=INK, lw=1.0, zorder=3)
-        line(canvas, min(x + 2, WIDTH_PT), last, f"{word} ${amount:,.0f}", colour=SOFT, align="right")
+        x, row = amount * scale, middle + 14 + _APART_PT * (number % 2)
+        canvas.plot([x, x], [middle - 7, row - 5], color=INK, lw=1.0, zorder=3)
+        # The first two stand left of their marks, the others right of them while there is room.
+        leftwards = number <= 1 or x + _MARK_PT > WIDTH_PT
+        at, align = (x + 2, "right") if leftwards else (x - 2, "left")
+        line(canvas, min(at, WIDTH_PT), row, f"{word} ${amount:,.0f}", colour=SOFT, align=align)
 
 
 def _sentence(head: str, rows: Sequence[Service]) -> str:
@@ -249,7 +251,7 @@ def drill_trend(drills: Sequence[Drilled], *, rto_limit_s: float, rpo_limit_s: f
     failed = len(drills) - len(timed)
     with theme():
         figure, canvas = page(178, name=name)
-        heading(canvas, head, f"RTO of {len(timed)} drills, oldest first")
+        heading(canvas, head, f"RTO of {count_text(len(timed), 'drill')}, oldest first")
         canvas.plot([0, WIDTH_PT], [_FLOOR, _FLOOR], color=INK, lw=0.8)
         canvas.plot([0, WIDTH_PT], [_TOP + 8, _TOP + 8], color=RULE, lw=0.8, zorder=0)
         line(canvas, 0, _TOP - 2, seconds_text(longest), colour=SOFT)

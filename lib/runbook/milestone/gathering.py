@@ -75,8 +75,11 @@ class Gathered(Value):
     version: str
 
     def timeline(self) -> tuple[Stretch, ...]:
-        """Return the runs in time, as a chart draws them; of a phase, the time that it was watched."""
-        before = [Stretch.of(one) for one in (self.drill, self.preconfiguration, self.migration)]
+        """Return the runs in time, as a chart draws them; of a phase, the time that it was watched.
+
+        The drill is not among them: it is practice, and its clock is the real one also in a rehearsal.
+        """
+        before = [Stretch.of(one) for one in (self.preconfiguration, self.migration)]
         phases = [Stretch.of(one.run, since=one.began_at, until=one.ends_at) for one in self.phases]
         return (*before, *phases)
 
