@@ -101,9 +101,9 @@ class Ours(Peer):
 
 
 class WithoutBuckets(Ours):
-    """Ours where the source knows no visitors: counts alone, and the noise is assumed."""
+    """Ours where the source knows no visitors: counts alone, the noise assumed, and a person is asked."""
 
-    name = "counts alone (ours, no buckets)"
+    name = "counts alone, asks a person (ours, no buckets)"
 
     def __init__(self, n: int, limit: float, *, slow: bool) -> None:
         assumed = np.full(n, ASSUMED.phi), np.full(n, ASSUMED.tau)
@@ -337,7 +337,8 @@ wrong, and the bad answers that the canary gave until then; at 20 · 200 · 2,00
 bad at 100 % only there is no baseline: ours is timed until it asks a person.
 
 *Counts alone* is ours where the source has no visitor buckets and no day before: one key, noise assumed
-(φ 3, τ 2). It is slower where the service is quieter than that and stops in vain where it is noisier.
+(φ 3, τ 2). It is slower where the service is quieter than that and in vain where it is noisier, so it stops
+nothing: it asks a person.
 
 {regressions}
 
@@ -364,13 +365,14 @@ def main() -> None:
     for scenarios in (NULLS, REGRESSIONS):
         cells = []
         for place, scenario in enumerate(scenarios):
+            print(f"{scenario.name} …", flush=True)
             for load in LOADS:
                 cells += measure(scenario, load, n=options.simulations, seed=options.seed + 1000 * place)
         tables.append(cells)
     nulls, regressions = tables
     bands = ["| truth | ever missed |", "|---|---|", *(one.line for one in coverages(seed=options.seed))]
     lines = [null_table(nulls), regression_table(regressions), bands, [*goals(nulls, regressions), *speed()]]
-    print("\n\n".join("\n".join(part) for part in lines), flush=True)
+    print("\n" + "\n\n".join("\n".join(part) for part in lines), flush=True)
     if options.write:
         names = ("nulls", "regressions", "bands")
         texts = {name: "\n".join(part) for name, part in zip(names, lines, strict=False)}

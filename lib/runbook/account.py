@@ -2,7 +2,8 @@
 
 What the lines hold in `data`:
 
-    opened    run_id, runbook, environment, mode, params, opened_by, versions, notebook_digest, clock
+    opened    run_id, runbook, environment, mode, params, opened_by, versions, notebook_digest, plan_digest,
+              clock, made_at (by the machine's clock, also where the run's own is a world's)
     resumed   by, versions, notebook_digest, predecessor (the seal before), answer (of a person, to a doubt)
     started   verb
     done      verb, seconds, phases, remarks, result (encoded), scratch (where the result lives, or null)

@@ -33,13 +33,15 @@ AsJson = Annotated[bool, typer.Option("--json", help="for a program to read")]
 @app.command()
 def up(
     postgres: Annotated[bool, typer.Option("--postgres", help="with OmniHub's database in it")] = False,
+    valkey: Annotated[bool, typer.Option("--valkey", help="with a real Valkey behind Upstash")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Start it, or find it running, and print its addresses; it stays until `down`."""
-    world = leave_running(_folder(), postgres=postgres)
+    world = leave_running(_folder(), postgres=postgres, valkey=valkey)
     held = world.status()
-    if postgres and "database" not in held["parts"]:
-        raise InputError("the sandbox runs without PostgreSQL; end it first: runbook sandbox down --keep")
+    for wanted, part, engine in ((postgres, "database", "PostgreSQL"), (valkey, "valkey", "Valkey")):
+        if wanted and part not in held["parts"]:
+            raise InputError(f"the sandbox runs without {engine}; end it first: runbook sandbox down --keep")
     _show(held | {"url": world.url, "secrets": world.secrets()}, as_json, _addresses)
 
 

@@ -208,6 +208,7 @@ def _opening_line(root: Path, begin: Beginning, clock: Clock) -> dict[str, Any]:
         "notebook_digest": read_outline(catalogue.find(root, begin.runbook).path).digest,
         "plan_digest": digest(load_plan(root)),
         "clock": "world" if clock.jumps else "machine",
+        "made_at": WallClock().now().isoformat(timespec="seconds"),
     }
 
 

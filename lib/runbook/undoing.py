@@ -81,7 +81,7 @@ class Undoing(Stepping):
             why = undo_change(change, site)
             (left if why else undone).append(why or change.sentence())
             showing.show_line("✗" if why else "↩", "rollback", change.sentence(), why or "undone")
-        touched = [change for change, _ in ours]
+        touched = [change for change, site in sites if site.began]  # also what a killed rollback undid before
         health = tuple(_health(step, touched))
         left += [
             f"{c.title}: observed {c.observed}; expected {c.expected}" for c in health if c.status == "failed"

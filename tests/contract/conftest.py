@@ -35,6 +35,10 @@ def recorded(process):
 @pytest.fixture
 def world(process, checker, recorded):
     """A new world; after the test, all that crossed its wire is as described, and nothing is left unsaved."""
+    yield from held_to_it(process, checker, recorded)
+
+
+def held_to_it(process, checker, recorded):
     process.remote.reset()
     recorded()
     yield process.remote
@@ -42,6 +46,23 @@ def world(process, checker, recorded):
     assert health == {"bugs": [], "unsaved": []}
     if checker is not None:
         assert [wrong for exchange in recorded() for wrong in checker.wrongs(exchange)] == []
+
+
+@pytest.fixture(scope="session")
+def postgres_process(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("postgres-world")
+    with WorldProcess(folder / "state", wire=folder / "wire", postgres=True) as running:
+        yield running
+
+
+@pytest.fixture
+def postgres_world(postgres_process, checker):
+    """A new world with a real PostgreSQL, which keeps what is in it from test to test."""
+    path = next((postgres_process.folder.parent / "wire").glob("*.jsonl"))
+    with path.open() as file:
+        yield from held_to_it(
+            postgres_process, checker, lambda: [Exchange.of(line) for line in file.readlines()]
+        )
 
 
 class Kept(dict):

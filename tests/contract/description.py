@@ -131,6 +131,8 @@ class Description:
         schema = content[fitting].get("schema")
         if schema is not None and media.endswith("xml"):
             return self._wrongs_of_xml(body, side, schema)
+        if media == "application/jsonl":
+            return self._wrongs_of_lines(body)
         if schema is None or "json" not in media:
             return self._wrongs_of_form(body, schema, media)
         try:
@@ -138,6 +140,15 @@ class Description:
         except ValueError:
             return [f"the {side} is no JSON"]
         return self._wrongs(data, side, schema)
+
+    @staticmethod
+    def _wrongs_of_lines(body):
+        """A stream of JSON objects, one a line; the description says no more of it than that it is text."""
+        try:
+            rows = [json.loads(line) for line in body.splitlines()]
+        except ValueError:
+            return ["a line of the reply is no JSON"]
+        return [] if all(isinstance(row, dict) for row in rows) else ["a line of the reply is no object"]
 
     def _wrongs_of_xml(self, body, side, schema):
         try:

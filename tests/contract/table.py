@@ -59,12 +59,14 @@ class Vendor:
     """One vendor's table.
 
     `specs` maps a path of the sandbox to the description (without .openapi.json) of what is below it,
-    `let_be` a part of a finding to the reason why the description is wrong there.
+    `let_be` a part of a finding to the reason why the description is wrong there. `on_postgres` are cases
+    that need a world with a real PostgreSQL (test_postgres.py).
     """
 
     name: str
     specs: dict[str, str]
     cases: list[Case]
+    on_postgres: list[Case] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
     foreign: list[Foreign] = field(default_factory=list)
     let_be: dict[str, str] = field(default_factory=dict)
@@ -80,7 +82,7 @@ TABLES = tables()
 
 
 def rows(kind):
-    """Return (vendor, row) for every row of a kind: "cases", "refusals" or "foreign"."""
+    """Return (vendor, row) for every row of a kind: "cases", "on_postgres", "refusals" or "foreign"."""
     return [(vendor, row) for vendor in TABLES for row in getattr(vendor, kind)]
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from runbook.sandbox.world.world import World
+from tests.contract.conftest import make_step
 from tests.contract.table import TABLES
 from tests.contract.wire import ABSENT, ROOT, SPECS
 
@@ -70,19 +71,27 @@ LATER = dict(rows_below(DOCUMENT.read_text(), "## Not yet"))
 
 def rows_of(vendor):
     found = next(one for one in TABLES if one.name == vendor)
-    return {row.name: row for rows in (found.cases, found.refusals, found.foreign) for row in rows}
+    kinds = (found.cases, found.on_postgres, found.refusals, found.foreign)
+    return {row.name: row for rows in kinds for row in rows}
+
+
+def world_of(request, vendor, name):
+    """Return a world in which a case can be run: one with PostgreSQL where it needs that."""
+    wants = any(row.name == name for one in TABLES if one.name == vendor for row in one.on_postgres)
+    return request.getfixturevalue("postgres_world" if wants else "world")
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda one: one.name)
-def test_the_cases_make_the_calls(operation, world, new_step):
+def test_the_cases_make_the_calls(operation, request):
     """Run plain, they make each call that the table names; what they prove stands in the cases."""
     assert operation.cases
     for vendor, name in operation.cases:
         assert name in rows_of(vendor), f"{vendor} has no case {name!r}"
     made = set()
     for vendor, name in operation.cases:
+        world = world_of(request, vendor, name)
         world.reset()
-        step = new_step()
+        step = make_step(world)
         case = rows_of(vendor)[name]
         case.arrange(world, step)
         case.see(case.do(step), world)

@@ -3,10 +3,12 @@
 import json
 import subprocess
 import sys
+from datetime import datetime
 from html import unescape
 
 import pytest
 
+from runbook.clock import WallClock
 from runbook.journal import read_journal
 from runbook.sandbox.world.launch import WorldProcess, find_world
 from tests.outings import outing_project
@@ -136,6 +138,29 @@ def test_the_runs_of_a_drill_share_a_world_and_know_each_other(project):
     assert said.data["result"] == "done, 0 problems, saw Monday 01:00"
     assert second[0].at.startswith("2026-12-03T02:00")
     assert worlds(project) == []
+
+
+def test_a_run_that_measures_real_time_meets_no_world(project):
+    """Its row's world is for the runs that environment.yaml lists, whatever comes before or after them."""
+    here = project / "notebooks/drills"
+    (here / "plain.ipynb").write_text((here / "toy.ipynb").read_text().replace('\\"toy\\"', '\\"plain\\"'))
+    (project / "params/sandbox/plain.yaml").write_text("x: 1\n")
+    own = {"name": "real time", "runbook": "plain", "first": [{"runbook": "toy", "params": {"x": 2}}]}
+    scenarios(project, own)
+    _, (found,) = drilled(project)
+    assert "needs a rehearsal world, and none runs for it" in found["why"]
+    (first,) = (path.name for path in (project / "outputs").glob("toy-*"))
+    clocks = [lines(project, run_id)[0].data["clock"] for run_id in (first, found["run_id"])]
+    assert clocks == ["world", "machine"]
+
+
+def test_a_rehearsed_run_says_when_it_was_really_made(project):
+    """The calendar is the world's; the machine's time stands beside it in the first line."""
+    began = WallClock().now().replace(microsecond=0)
+    assert runbook(project, *RUN).returncode == 0
+    opened = lines(project)[0]
+    assert opened.at.startswith("2026-11-30T01:00")
+    assert began <= datetime.fromisoformat(opened.data["made_at"]) <= WallClock().now()
 
 
 def test_drills_side_by_side_have_worlds_of_their_own(project):

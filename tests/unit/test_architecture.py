@@ -18,7 +18,7 @@ FLOORS = [
     ["summary", "plan", "surroundings", "keeper", "catalogue", "outline"],
     ["step", "outcome", "judge"],
     ["parameters", "journal", "scratch", "masking", "signatures", "seals"],
-    ["postgres"],
+    ["postgres", "costs"],
     ["sandbox", "providers"],
     ["gates"],
     ["changes"],

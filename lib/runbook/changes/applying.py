@@ -48,10 +48,14 @@ class Site:
         return self.past[-1]["state"] if self.past else None
 
     @property
+    def began(self) -> bool:
+        """Whether we ever began to apply it."""
+        return any(line["state"] == "applying" for line in self.past)
+
+    @property
     def ours(self) -> bool:
         """Whether we began to apply it, and no rollback has dealt with it since."""
-        began = any(line["state"] == "applying" for line in self.past)
-        return began and self.last not in ("undone", "stays")
+        return self.began and self.last not in ("undone", "stays")
 
     def recorded_result(self) -> Value | None:
         """Return what the change returned when it was applied."""

@@ -45,7 +45,7 @@ class Tell(Change):
     by_webhook: bool = False
 
     def sentence(self) -> str:
-        return f"tell the rollout's Slack channel: {self.text}"
+        return f"tell Slack: {self.text}"
 
     def resource(self) -> str:
         return f"Slack messages of {self.run}"

@@ -45,8 +45,8 @@ _WORDS = {
     "failing": "with neither: their resolver fails",
     "silent": "not known: their resolver did not answer",
 }
-_HEAD_PT, _ROW_PT, _CELL_PT = 62.0, 14.0, 9.0
-_NAMES_TO = 142.0
+_HEAD_PT, _ROW_PT, _CELL_PT = 76.0, 14.0, 9.0
+_SIDE_FROM, _CELLS_FROM = 132.0, 222.0
 
 
 class _Look(Protocol):
@@ -79,13 +79,17 @@ class _Propagation(Protocol):
     def seen(self) -> Sequence[_Seen]: ...
 
 
-def share_over_time(looks: Sequence[_Look], *, switched_at: datetime, ends_at: datetime) -> Figure:
+def share_over_time(
+    looks: Sequence[_Look], *, switched_at: datetime, ends_at: datetime, to: Literal["new", "old"] = "new"
+) -> Figure:
     """Draw which share of the users each side answers, from the switch until the last cache lets go.
+
+    `to` is the side they are on their way to: it is the one that the title counts.
 
     Between two looks the share is drawn as the earlier one saw it. `looks` have the numbers `users_new`,
     `users_old`, `users_failing` and `users_silent`, shares of one. Without a look it says so in words.
     """
-    if why := skipped_input((looks, switched_at, ends_at)):
+    if why := skipped_input((looks, switched_at, ends_at, to)):
         return words_only(_SHARE, "Shares not known", why)
     if not looks:
         return words_only(_SHARE, "Shares not known", "nobody has looked yet")
@@ -93,11 +97,11 @@ def share_over_time(looks: Sequence[_Look], *, switched_at: datetime, ends_at: d
     after_s = (last.at - switched_at).total_seconds()
     with theme():
         figure, canvas = page(_FLOOR + 34 + 17 * len(_rows(last)) + 6, name=_SHARE)
-        heading(canvas, _title(last, after_s), "Share of users by who answers their resolver")
+        heading(canvas, _title(last, after_s, to), "Share of users by who answers their resolver")
         _areas(canvas, looks, switched_at=switched_at, span_s=span_s)
         _axes(canvas, span_s)
-        _legend(canvas, last)
-    figure.set_label(_sentence(looks, switched_at=switched_at, span_s=span_s))
+        _legend(canvas, last, to)
+    figure.set_label(_sentence(looks, switched_at=switched_at, span_s=span_s, to=to))
     return figure
 
 
@@ -129,9 +133,9 @@ def resolver_matrix(propagation: _Propagation) -> Figure:
 # Shares
 
 
-def _title(last: _Look, after_s: float) -> str:
-    share = share_text(last.numbers.get("users_new") or 0.0)
-    return f"{share} of users with Cloudflare after {seconds_text(after_s)}"
+def _title(last: _Look, after_s: float, to: str) -> str:
+    share = share_text(last.numbers.get(f"users_{to}") or 0.0)
+    return f"{share} of users {_WORDS[to]} after {seconds_text(after_s)}"
 
 
 def _areas(canvas: Axes, looks: Sequence[_Look], *, switched_at: datetime, span_s: float) -> None:
@@ -164,7 +168,7 @@ def _axes(canvas: Axes, span_s: float) -> None:
     for tick in range(0, int(hours) + 1, every_h):
         x = _LEFT + (WIDTH_PT - _LEFT) * tick / hours
         canvas.plot([x, x], [_FLOOR, _FLOOR + 3], color=INK, lw=0.8)
-        text = "switch" if tick == 0 else f"{tick} h"
+        text = f"{tick} h"
         align = "left" if tick == 0 else "right" if x > WIDTH_PT - 14 else "center"
         line(canvas, x, _FLOOR + 12, text, colour=SOFT, align=align)
 
@@ -173,29 +177,30 @@ def _rows(last: _Look) -> list[str]:
     return [where for where in _LOOKS if where in ("new", "old") or last.numbers.get(f"users_{where}")]
 
 
-def _legend(canvas: Axes, last: _Look) -> None:
+def _legend(canvas: Axes, last: _Look, to: str) -> None:
     top = _FLOOR + 36
     for where in _rows(last):
         canvas.bar(5, -9, width=10, bottom=top + 4.5, **_LOOKS[where])
         line(canvas, 17, top, _WORDS[where])
         share = share_text(last.numbers.get(f"users_{where}") or 0.0)
-        line(canvas, WIDTH_PT, top, share, align="right", bold=where == "new")
+        line(canvas, WIDTH_PT, top, share, align="right", bold=where == to)
         top += 17
 
 
-def _sentence(looks: Sequence[_Look], *, switched_at: datetime, span_s: float) -> str:
+def _sentence(looks: Sequence[_Look], *, switched_at: datetime, span_s: float, to: str) -> str:
     last = looks[-1]
     shares = ", ".join(
         f"{share_text(last.numbers.get(f'users_{where}') or 0.0)} {_WORDS[where]}" for where in _rows(last)
     )
-    half = next((one for one in looks if (one.numbers.get("users_new") or 0.0) >= 0.5), None)  # noqa: PLR2004
+    half = next((one for one in looks if (one.numbers.get(f"users_{to}") or 0.0) >= 0.5), None)  # noqa: PLR2004
     when = (
         ""
         if half is None
         else f"; half had moved after {seconds_text((half.at - switched_at).total_seconds())}"
     )
     falls = sum(
-        (b.numbers.get("users_new") or 0.0) < (a.numbers.get("users_new") or 0.0) for a, b in pairwise(looks)
+        (b.numbers.get(f"users_{to}") or 0.0) < (a.numbers.get(f"users_{to}") or 0.0)
+        for a, b in pairwise(looks)
     )
     back = f"; the share fell in {count_text(falls, 'look')}" if falls else ""
     after = seconds_text((last.at - switched_at).total_seconds())
@@ -209,14 +214,13 @@ def _sentence(looks: Sequence[_Look], *, switched_at: datetime, span_s: float) -
 
 
 def _heads(canvas: Axes, columns: Sequence[str]) -> list[float]:
-    """Write the columns' names, staggered so that long ones do not touch; return where they stand."""
-    width = (WIDTH_PT - _NAMES_TO) / (len(columns) + 1)
-    lefts = [_NAMES_TO + width * number for number in range(len(columns) + 1)]
-    for number, (left, text) in enumerate(zip(lefts, ["answered by", *columns], strict=True)):
-        middle = 44.0 if number % 2 else 55.0
-        end = number == len(columns)
-        line(canvas, WIDTH_PT if end else left, middle, text, colour=SOFT, align="right" if end else "left")
-    return lefts
+    """Write the columns' names, each ending above its column, in turns; return where they stand."""
+    width = (WIDTH_PT - 10 - _CELLS_FROM) / max(len(columns) - 1, 1)
+    lefts = [_CELLS_FROM + width * number for number in range(len(columns))]
+    line(canvas, _SIDE_FROM, 69.0, "answered by", colour=SOFT)
+    for number, (left, text) in enumerate(zip(lefts, columns, strict=True)):
+        line(canvas, left + 10, 57.0 if number % 2 else 45.0, text, colour=SOFT, align="right")
+    return [_SIDE_FROM, *lefts]
 
 
 def _side_cell(canvas: Axes, left: float, middle: float, where: str) -> None:

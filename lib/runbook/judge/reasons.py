@@ -92,15 +92,21 @@ def _evidence(judge: Judge) -> Iterator[Reason]:
     for row, name in enumerate(NAMES):
         if log_e[row] < math.log(1 / ALPHA[name]) or not (lately := _material(judge, name)):
             continue
-        beyond = _beyond(judge)
+        beyond, sure = _beyond(judge), _is_sure(judge, name)
         decision: Decision = "rollback" if beyond else judge.setup.within_slo
         low, high = judge.comparison.ratio(name)
         says = (
             f"the canary has more {CALLED[name]}: {lately}; {_fold(judge, row)}; "
             f"{_ratio_words(low, high)}; "
             + (f"beyond the plan: {', '.join(beyond)}" if beyond else "still within the plan's objectives")
+            + ("" if sure else "; one key and no measured noise: a person decides")
         )
-        yield Reason(rule="evidence", decision=decision, says=says)
+        yield Reason(rule="evidence", decision=decision if sure else "hold", says=says)
+
+
+def _is_sure(judge: Judge, name: Indicator) -> bool:
+    """Whether evidence may roll back by itself: counts alone may not where the noise is but assumed."""
+    return judge.comparison.keys.are_two or judge.setup.noise_of(name).minutes > 0
 
 
 def _compares(judge: Judge) -> bool:

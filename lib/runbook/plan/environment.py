@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -148,6 +149,17 @@ class WebPage(Params):
     says: Text = Field(description="words that stand in it while the site is whole")
 
 
+class DeclaredCost(Params):
+    """A cost that no vendor's API tells, as we know it."""
+
+    service: Text = Field(description="the service, as the plan's cost breakdown calls it")
+    what: Text = Field(description="what is paid for")
+    cost_usd_per_month: float | None = Field(
+        description="its price for a month, negative for a credit; null: not known"
+    )
+    declared_on: date = Field(description="the date on which that was so")
+
+
 class Environment(Params):
     """One environment of the project."""
 
@@ -173,6 +185,9 @@ class Environment(Params):
     secret_variables: tuple[VariableName, ...] = Field(
         default=(),
         description="environment variables that hold secrets, besides those of databases and vendors",
+    )
+    declared_costs: tuple[DeclaredCost, ...] = Field(
+        default=(), description="costs that no vendor's API tells; they count as declared, never as measured"
     )
     worlds: tuple[Name, ...] = Field(
         default=(),

@@ -21,12 +21,17 @@ _BLOCK = 16_384
 
 @dataclass(frozen=True)
 class Ends:
-    """`opened` is the data of the first line; `at` and `kind` are those of the last one that is no remark."""
+    """`opened` is the data of the first line; `at` and `kind` are those of the last one that is no remark.
+
+    `made_at` is when the run was begun by the machine's clock, where the record says so: its own may be a
+    world's.
+    """
 
     opened: dict[str, Any]
     opened_at: datetime
     kind: str
     at: datetime
+    made_at: datetime | None = None
 
     @property
     def settled(self) -> bool:
@@ -41,9 +46,16 @@ def read_ends(journal: Path) -> Ends | None:
             first = json.loads(file.readline())
             opened, opened_at = dict(first["data"]), datetime.fromisoformat(first["at"])
             at, kind = next(_heads(file), (first["at"].encode(), first["kind"].encode()))
-        return Ends(opened, opened_at, kind.decode(), datetime.fromisoformat(at.decode()))
+        return Ends(opened, opened_at, kind.decode(), datetime.fromisoformat(at.decode()), _made_at(opened))
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def _made_at(opened: dict[str, Any]) -> datetime | None:
+    try:
+        return datetime.fromisoformat(opened["made_at"])
+    except (ValueError, KeyError, TypeError):
+        return None  # a record from before it was kept
 
 
 def _heads(file: Any) -> Iterator[tuple[bytes, bytes]]:

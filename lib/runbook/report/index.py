@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import base64
 import fcntl
+import gc
+import hashlib
 import os
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from itertools import groupby
 from pathlib import Path
 
 from runbook.errors import UnknownName
 from runbook.files import write_atomically
 from runbook.report.pages import environment
-from runbook.report.runs import SANDBOX, Need, RunLine, read_runs
+from runbook.report.remembered import Row, read_rows
+from runbook.report.runs import SANDBOX, Need, RunLine
 from runbook.report.standing import BROKEN, INCOMPLETE
+from runbook.report.trends import LAST, trends
 from runbook.report.view import WORST_FIRST, Look
 
-INDEX, LOCK = "index.html", ".index.lock"
+INDEX, LOCK, REHEARSAL = "index.html", ".index.lock", "rehearsal.html"
 NAMED_AT_MOST = 50  # of each need; the others are in the list, marked
 ROWS_A_PART = 200
 NEEDS: dict[Need, str] = {
@@ -46,7 +52,7 @@ class Part:
 
     title: str
     counts: tuple[tuple[Look, int], ...]
-    days: tuple[tuple[str, tuple[RunLine, ...]], ...]
+    days: tuple[tuple[str, tuple[Row, ...]], ...]
 
 
 def write_index(outputs: Path) -> Path:
@@ -58,8 +64,8 @@ def write_index(outputs: Path) -> Path:
     if not outputs.is_dir():
         raise UnknownName(f"{outputs} is no folder; runs leave their folders in outputs/")
     path = outputs / INDEX
-    with _alone(outputs):
-        write_atomically(path, render(read_runs(outputs)))
+    with _alone(outputs), _uncollected():
+        write_atomically(path, render(read_rows(outputs), rehearsed=(outputs / REHEARSAL).is_file()))
     return path
 
 
@@ -74,23 +80,63 @@ def _alone(outputs: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def render(lines: list[RunLine]) -> str:
-    """Return the index of these lines, which are newest first, as HTML."""
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Hold back the garbage collector, which else looks through 10,000 growing runs again and again."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
+def render(rows: list[Row], *, rehearsed: bool = False) -> str:
+    """Return the index of these runs, newest first, as HTML; `rehearsed`: there is a rehearsal.html."""
+    lines = [row.line for row in rows]
     real = [line for line in lines if line.environment != SANDBOX]
+    script, source = _script()
     return (
         environment()
         .get_template("index.html.j2")
         .render(
-            parts=_parts(lines),
+            parts=_parts(rows),
             counts=_counts(lines),
             groups=_groups(real),
+            waiting=[line for line in real if line.waits and not line.needs],
+            trends=trends(lines),
+            last=LAST,
+            choices=_choices(lines),
             rehearsed=[line for line in lines if line.needs and line.environment == SANDBOX],
+            rehearsed_last=rehearsed,
             named_at_most=NAMED_AT_MOST,
             unsigned=sum(line.signature == "unsigned" for line in lines),
             broken=sum(BROKEN in line.marks for line in lines),
             incomplete=sum(INCOMPLETE in line.marks for line in lines),
+            script=script,
+            script_source=source,
         )
     )
+
+
+@cache
+def _script() -> tuple[str, str]:
+    """Return the one script, which filters, and the words by which the page's policy lets it alone run."""
+    loader = environment().loader
+    assert loader is not None  # noqa: S101  # made with one
+    text = loader.get_source(environment(), "index.js")[0]
+    return text, f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def _choices(lines: list[RunLine]) -> dict[str, list[str]]:
+    """Return what the list can be filtered by."""
+    looks = {line.look.word for line in lines}
+    return {
+        "runbook": sorted({line.runbook for line in lines} - {""}),
+        "environment": sorted({line.environment for line in lines} - {""}),
+        "outcome": [look.word for look in WORST_FIRST if look.word in looks],
+    }
 
 
 def _groups(lines: list[RunLine]) -> list[Group]:
@@ -107,21 +153,21 @@ def _counts(lines: list[RunLine]) -> tuple[tuple[Look, int], ...]:
     return tuple((look, found[look]) for look in WORST_FIRST if look in found)
 
 
-def _parts(lines: list[RunLine]) -> list[Part]:
+def _parts(rows: list[Row]) -> list[Part]:
     """Return the list in parts of whole days: a browser lays out what is unfolded only."""
-    days = [(day, tuple(group)) for day, group in groupby(lines, key=lambda line: line.day)]
-    parts: list[list[tuple[str, tuple[RunLine, ...]]]] = []
-    rows = ROWS_A_PART
+    days = [(day, tuple(group)) for day, group in groupby(rows, key=lambda row: row.line.day)]
+    parts: list[list[tuple[str, tuple[Row, ...]]]] = []
+    count = ROWS_A_PART
     for day in days:
-        if rows >= ROWS_A_PART:
+        if count >= ROWS_A_PART:
             parts.append([])
-            rows = 0
+            count = 0
         parts[-1].append(day)
-        rows += len(day[1])
+        count += len(day[1])
     return [_part(part) for part in parts]
 
 
-def _part(days: list[tuple[str, tuple[RunLine, ...]]]) -> Part:
+def _part(days: list[tuple[str, tuple[Row, ...]]]) -> Part:
     newest, oldest = days[0][0], days[-1][0]
     title = newest if newest == oldest else f"{oldest} to {newest}"
-    return Part(title, _counts([line for _, lines in days for line in lines]), tuple(days))
+    return Part(title, _counts([row.line for _, rows in days for row in rows]), tuple(days))

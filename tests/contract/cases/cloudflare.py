@@ -140,7 +140,38 @@ def blocks(world, step):
     world.play("waf-blocks")
 
 
+BILLED = {}  # the month whose bill is asked for
+
+
+def to_come(world, step):
+    """Move the world to the eleventh of the next month, and ask for that month's bill."""
+    first = (world.now().replace(day=1) + timedelta(days=32)).replace(day=1)
+    BILLED["month"] = first.date()
+    world.advance_to(first.replace(day=11, hour=5, minute=0, second=0, microsecond=0))
+
+
+def paid(world, step):
+    world.play("cloudflare-pro")
+    to_come(world, step)
+    a_zone(world, step)
+
+
 # What runbooks do
+
+
+def read_bill(step):
+    return cloudflare.read_charges(step, month=BILLED["month"])
+
+
+def expect_bill(charges, world):
+    """The plan's price for the month, usage of nine days: the tenth's is told a day late."""
+    assert [(one.what, one.cost_usd) for one in charges if one.recurring] == [("Pro Website", 20.0)]
+    assert [one.since.day for one in charges if not one.recurring] == list(range(1, 10))
+    assert {one.cost_usd for one in charges if not one.recurring} == {0.024}
+
+
+def expect_nothing_paid(charges, world):
+    assert [(one.cost_usd, one.source) for one in charges] == [(0.0, "billed")]
 
 
 def create(step):
@@ -620,6 +651,7 @@ LET_BE = {
         for status in (400, 404)
         for wrong in ("success: false is not one of true", "result: null is not ")
     },
+    "Tried to write read-only property with 0a11ce": "the account's id in the path is marked as read-only",
     # The rest
     **{
         f'request: the body: "{field}" is a required': "Cloudflare makes it, in the reply"
@@ -633,6 +665,8 @@ VENDOR = Vendor(
     specs={"/cloudflare/client/v4": "cloudflare"},
     cases=[
         Case("the token is good", do=cloudflare.read_token, expect=expect_token),
+        Case("the bill is read", arrange=paid, do=read_bill, expect=expect_bill),
+        Case("nothing is paid for", arrange=to_come, do=read_bill, expect=expect_nothing_paid),
         Case("a zone is created once", do=create, expect=expect_pending, effect=zones),
         Case("zones are listed", arrange=a_zone, do=cloudflare.read_zones, expect=expect_zones),
         Case(

@@ -96,7 +96,8 @@ def coverage(step):
 
 def sdk_reads_on_call(world):
     """The SDK refuses plain http where it is told its address; behind that it works."""
-    window = {"since": "2026-12-01T00:00:00Z", "until": "2026-12-02T00:00:00Z"}
+    since, until = world.now(), world.now() + DAY
+    window = {"since": f"{since:%Y-%m-%dT%H:%M:%SZ}", "until": f"{until:%Y-%m-%dT%H:%M:%SZ}"}
     with closing(RestApiV2Client(world.secrets()["pagerduty"]["token"])) as client:
         client._url = f"{world.url}/pagerduty"
         assert {item["escalation_level"] for item in client.list_all("oncalls", params=window)} == {1, 2}

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import pytest
 import requests
 
 from runbook.errors import VendorUnavailable
@@ -65,6 +66,48 @@ def post(world, path, json, method="POST"):
     )
     assert reply.ok, reply.text
     return reply
+
+
+# The bill
+
+BILLED = {}  # the month whose bill is asked for
+
+
+def to_come(world, day, hour):
+    """Move the world to a day of the next month, and ask for that month's bill."""
+    first = (world.now().replace(day=1) + timedelta(days=32)).replace(day=1)
+    BILLED["month"] = first.date()
+    world.advance_to(first.replace(day=day, hour=hour, minute=0, second=0, microsecond=0))
+
+
+def read_bill(step):
+    """Return the prices, and what each day cost; how many rows that takes differs from month to month."""
+    days, prices = {}, []
+    for one in vercel.read_charges(step, month=BILLED["month"]):
+        if one.recurring:
+            prices.append((one.what, one.cost_usd, str(one.since.day)))
+        else:
+            days[one.since.day] = days.get(one.since.day, 0) + one.cost_usd
+    return {"prices": prices, "days": days}
+
+
+def expect_bill(bill, world):
+    """The seat once, a day's usage and the credit that takes it back; the tenth is told at six only."""
+    assert bill["prices"] == [("Pro", 20, "4")]
+    assert list(bill["days"]) == list(range(1, 10))
+    assert sum(bill["days"].values()) == pytest.approx(0, abs=1e-4)
+
+
+def arrange_gap_in_bill(world, step):
+    to_come(world, 3, 5)
+    world.play("charges-missing")
+    world.play("usage-surge")
+    world.advance(timedelta(days=8))
+
+
+def expect_gap_in_bill(bill, world):
+    assert list(bill["days"]) == [1, 2, *range(4, 10)]
+    assert bill["days"][9] > 1  # the credit is used up
 
 
 # Records
@@ -474,6 +517,21 @@ def preview_promoted(step):
 
 
 CASES = [
+    Case(
+        "the bill is read",
+        arrange=lambda world, _step: to_come(world, 11, 5),
+        do=read_bill,
+        expect=expect_bill,
+    ),
+    Case("the bill lacks a day", arrange=arrange_gap_in_bill, do=read_bill, expect=expect_gap_in_bill),
+    Case(
+        "a bill of nothing yet",
+        arrange=lambda world, _step: to_come(world, 1, 5),
+        do=lambda step: vercel.read_charges(step, month=BILLED["month"]),
+        expect=lambda charges, _world: (
+            [(one.source, one.cost_usd) for one in charges if not one.recurring] == [("unknown", None)]
+        ),
+    ),
     Case("a zone is read whole, page by page", arrange=arrange_many, do=read, expect=expect_whole),
     Case("TTLs are lowered", do=lower, expect=expect_lowered, effect=retimed),
     Case("records of many kinds are created", do=create, expect=expect_created, effect=records),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import fcntl
+import hashlib
 import os
 import re
 from datetime import UTC, datetime, timedelta
@@ -14,7 +16,8 @@ from runbook.clock import WallClock
 from runbook.errors import UnknownName
 from runbook.journal import FileJournal
 from runbook.report import index, write_index
-from runbook.report.runs import RunLine, read_run, read_runs
+from runbook.report.remembered import Row, read_rows
+from runbook.report.runs import RunLine, read_run
 from runbook.report.view import CONTRADICTORY, PLANNED, RUNS, UNKNOWN
 from tests.rollout_samples import REASON, rollouts
 from tests.run_samples import BEGAN, summary, write_run, write_samples
@@ -22,6 +25,10 @@ from tests.run_samples import BEGAN, summary, write_run, write_samples
 
 def write(outputs: Path, name: str, **changes: object) -> Path:
     return write_run(outputs / name, account=summary(**changes), book=None)  # type: ignore[arg-type]
+
+
+def read_runs(outputs: Path) -> list[RunLine]:
+    return [row.line for row in read_rows(outputs)]
 
 
 def html(outputs: Path) -> str:
@@ -255,17 +262,21 @@ def test_hostile_names_stay_text(tmp_path: Path) -> None:
     (tmp_path / os.fsdecode(b"\xff")).mkdir()
     write(tmp_path, "a", verdict="</style><script>alert(1)</script>")
     page = html(tmp_path)
-    assert "<script" not in page
+    assert page.count("<script") == 1  # our own
+    assert "alert(1)</script>" not in page
     assert "&lt;b&gt;⟨U+202E⟩" in page
     assert "⟨U+DCFF⟩" in page
 
 
 def test_the_index_refers_to_nothing_outside(tmp_path: Path) -> None:
-    """No address, no script, a policy that forbids both, and the same bytes each time."""
+    """No address, no script but the one whose hash the policy names, and the same bytes each time."""
     write(tmp_path, "a")
     page = html(tmp_path)
     assert "://" not in page
-    assert "default-src 'none'" in page
+    assert "default-src 'none'; script-src 'sha256-" in page
+    (script,) = re.findall(r"<script>(.*?)</script>", page, re.S)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}';" in page
     assert html(tmp_path) == page
 
 
@@ -293,7 +304,7 @@ def test_runs_are_read_under_the_lock_they_are_written_under(
     """Who reads later writes later: of two runs that end together none is missing in the end."""
     free: list[bool] = []
 
-    def read(outputs: Path) -> list[RunLine]:
+    def read(outputs: Path) -> list[Row]:
         with (outputs / index.LOCK).open() as other:
             try:
                 fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -302,7 +313,7 @@ def test_runs_are_read_under_the_lock_they_are_written_under(
                 free.append(False)
         return []
 
-    monkeypatch.setattr(index, "read_runs", read)
+    monkeypatch.setattr(index, "read_rows", read)
     write_index(tmp_path)
     assert free == [False]
 
@@ -311,3 +322,50 @@ def test_outputs_that_are_not_there_are_refused(tmp_path: Path) -> None:
     """A wrong folder is named; no index is made up."""
     with pytest.raises(UnknownName, match="is no folder"):
         write_index(tmp_path / "nowhere")
+
+
+def rehearsed(outputs: Path, name: str, **opened: object) -> Path:
+    """Write a run whose own clock was a world's."""
+    world = datetime(2026, 11, 30, 1, tzinfo=UTC)
+    folder = write(outputs, name, opened_at=world, calendar_s=183_600.0, run_id=name)
+    if opened:
+        journal = FileJournal.open(folder / "journal.jsonl", clock=WallClock())
+        journal.append("opened", "toy", data={**OPENED, "clock": "world", **opened})
+        journal.append("ended", "toy", data={})
+        journal.close()
+    return folder
+
+
+def test_rehearsals_stand_where_they_were_really_made(tmp_path: Path) -> None:
+    """By the record, else by the time in the run's name; the world's calendar stands beside it."""
+    rehearsed(tmp_path, "by hand", made_at="2026-03-04T05:06:07+00:00")
+    rehearsed(tmp_path, "toy-sandbox-20260305T060708Z-a1b2")
+    rehearsed(tmp_path, "toy-sandbox-20260306T060708Z-a1b2", made_at="not a time")
+    lines = read_runs(tmp_path)
+    assert [f"{line.at:%Y-%m-%d %H:%M}" for line in lines] == [
+        "2026-03-06 06:07",
+        "2026-03-05 06:07",
+        "2026-03-04 05:06",
+    ]
+    said = "rehearsed 2\N{NO-BREAK SPACE}d 3\N{NO-BREAK SPACE}h from Mon 2026-11-30 01:00"
+    assert {line.calendar for line in lines} == {said}
+    assert html(tmp_path).count(said) == 3
+
+
+def test_a_wait_that_ends_by_itself_is_named_with_its_time(tmp_path: Path) -> None:
+    """What waits for whom: people on top, the clock below, rehearsals in neither."""
+    write_rollout(tmp_path, "waits for a time")
+    write_rollout(tmp_path, "waits for a signature")
+    write(tmp_path, "drill", status="parked", waits_until=BEGAN)
+    page = html(tmp_path)
+    calm = page.partition('<section class="waiting"')[2].partition("</section>")[0]
+    assert re.findall(r"until [\d-]+ [\d:]+ UTC", calm) == ["until 2026-03-05 02:00 UTC"]
+    assert "for the signature of tech lead or cto" in urgent(tmp_path)
+
+
+def test_the_last_rehearsal_is_linked_where_there_is_one(tmp_path: Path) -> None:
+    """A page beside the index, which is none of its runs."""
+    write(tmp_path, "a")
+    assert "rehearsal.html" not in html(tmp_path)
+    (tmp_path / "rehearsal.html").write_text("x")
+    assert '<a href="./rehearsal.html">' in html(tmp_path)

@@ -10,6 +10,17 @@ failing.py      the DNS fails: which case it is, and both ways out
 """
 
 from runbook.changes.delegation.concluding import all_moved, conclude
+from runbook.changes.delegation.failing import (
+    Diagnosis,
+    Mended,
+    conclude_failure,
+    diagnose,
+    look_after,
+    plan_way,
+    read_mended,
+    read_moved,
+    way_is_clear,
+)
 from runbook.changes.delegation.migration import Migration, Side, read_migration
 from runbook.changes.delegation.preflight import (
     old_ttls_gone,
@@ -25,21 +36,30 @@ from runbook.changes.delegation.watching import look
 
 __all__ = [
     "Delegate",
+    "Diagnosis",
+    "Mended",
     "Migration",
     "Propagation",
     "Side",
     "Switched",
     "all_moved",
     "conclude",
+    "conclude_failure",
+    "diagnose",
     "look",
+    "look_after",
     "old_ttls_gone",
     "parent_ready",
     "people_ready",
     "plan_switch",
+    "plan_way",
     "prepared_well",
+    "read_mended",
     "read_migration",
+    "read_moved",
     "read_propagation",
     "read_switched",
     "registrar_ready",
+    "way_is_clear",
     "zone_ready",
 ]

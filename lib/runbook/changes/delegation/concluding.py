@@ -6,43 +6,44 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from runbook.changes.delegation.migration import Migration
+from runbook.changes.delegation.propagation import read_propagation
 from runbook.changes.delegation.switching import Switched
-from runbook.changes.dns.certifying import read_certified
+from runbook.changes.dns.certifying import Certified, read_certified
 from runbook.changes.dns.zone import plain
 from runbook.gates.watching import Look, Verdict
 from runbook.step import Step
 from runbook.summary import Conclusion, Number
 from runbook.values import Check, Checks
 
+NAMED = 3  # of many that are amiss
 MOST = 0.995  # of the users: the rest is one rounding
 
 
-def all_moved(step: Step, looks: Sequence[Look]) -> Checks:
-    """Return whether the last look found everybody with the new side, and nothing wrong on the way."""
-    del step
-    last = looks[-1].numbers
-    held = sum(one.decision == "hold" for one in looks)
-    failed = sum((one.numbers.get("failed_new") or 0.0) > 0 for one in looks)
-    users_old = last.get("users_old") or 0.0
+def all_moved(step: Step, migration: Migration, verdict: Verdict) -> Checks:
+    """Return whether everybody is with the new side now, and both sides and the site are as they should."""
+    del verdict  # without a watch nobody can have moved
+    seen = read_propagation(step, migration)
+    late = [one.resolver for one in seen.seen if one.where == "old"]
+    failed = [one.in_a_line() for one in seen.visits_new if not one.ok]
     return Checks(
         items=(
             Check.of(
                 "nobody is with Vercel any more",
-                holds=users_old == 0,
-                observed=f"{users_old:.0%} of users",
-                expected="0 % of users once the last cache has let go",
+                holds=not late,
+                observed=", ".join(late) or f"none of {len(seen.seen)} resolvers",
+                expected="none of the resolvers watched; see whether their caches let go, then resume",
             ),
             Check.of(
-                "nameservers of both sides answer alike",
-                holds=not last.get("apart"),
-                observed=f"{last.get('apart') or 0:.0f} answers are not alike",
-                expected="all alike",
+                "the nameservers of both sides answer alike",
+                holds=not seen.apart,
+                observed="; ".join(one.in_a_line() for one in seen.apart[:NAMED]) or "all alike",
+                expected="all alike; mend Cloudflare's records with dns_failure, then resume",
             ),
             Check.of(
-                "the site was there through Cloudflare",
-                holds=not last.get("failed_new"),
-                observed=f"in {len(looks) - failed} of {len(looks)} looks; {held} found something amiss",
-                expected="there in the last look",
+                "the site is there through Cloudflare",
+                holds=not failed,
+                observed="; ".join(failed[:NAMED]) or f"{len(seen.visits_new)} visits went well",
+                expected="every visit; open dns_failure, then resume",
             ),
         )
     )
@@ -58,8 +59,9 @@ def conclude(
     amiss = f", although {held} of {len(looks)} looks found something amiss" if held else ""
     return Conclusion(
         verdict=(
-            f"Cloudflare answers for {plain(migration.zone)}: {last.numbers.get('users_new') or 0:.0%} of "
-            f"users, {_hours(switched.seen_at, last.at):.1f} h after the switch{amiss}; {certified.follows}."
+            f"Cloudflare answers for {plain(migration.zone)}: {_percent(last.numbers.get('users_new'))} % of "
+            f"users, {_hours(switched.seen_at, last.at):.1f} h after the switch{amiss}; "
+            f"{_certificate(certified)}."
         ),
         numbers={
             "users_new_percent": Number(
@@ -72,7 +74,6 @@ def conclude(
                 title="All users had moved after",
                 value=moved_h(switched, looks, share=MOST),
                 unit="h",
-                limit=step.rollout().dns.propagation_at_most_h,
             ),
             "watched_h": Number(
                 title="Watched for", value=round(_hours(verdict.began_at, verdict.ended_at), 2), unit="h"
@@ -88,6 +89,13 @@ def conclude(
     )
 
 
+def _certificate(certified: Certified) -> str:
+    """Return what comes next of proxying, which nothing in this run waits for."""
+    if certified.proxied:
+        return f"its certificate serves {len(certified.proxied)} names, which may be proxied now"
+    return "records stay unproxied until Cloudflare's certificate serves them"
+
+
 def moved_h(switched: Switched, looks: Sequence[Look], *, share: float) -> float | None:
     """Return after how many hours a share of users was first seen with the new side; None: it never was."""
     for one in looks:
@@ -96,8 +104,8 @@ def moved_h(switched: Switched, looks: Sequence[Look], *, share: float) -> float
     return None
 
 
-def _percent(share: float | None) -> float | None:
-    return None if share is None else round(100 * share, 1)
+def _percent(share: float | None) -> float:
+    return round(100 * (share or 0.0), 1)
 
 
 def _hours(since: datetime, until: datetime) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -21,11 +22,12 @@ from runbook.providers.http import Http
 from runbook.providers.registrars import network_of
 from runbook.providers.site import Page, Visit, read_visits
 from runbook.step import Step
-from runbook.values import Value
+from runbook.values import Value, shown
 
 Where = Literal["old", "new", "failing", "silent"]
 Fits = Literal["right", "wrong", "none", "silent"]
 _WALL: Final = WallClock()
+NOWHERE: Final = "a nameserver gives none"
 COMPARED_AT_MOST: Final = 200
 """How many record sets of a zone one look compares; of larger ones each look takes the next."""
 
@@ -78,6 +80,24 @@ class Propagation(Value):
     visits_old: tuple[Visit, ...]
     visits_new: tuple[Visit, ...]
 
+    def rows(self) -> list[tuple[str, str]]:
+        counts = Counter(one.where for one in self.seen)
+        fails = [f"{one.resolver}: {one.says}" for one in self.seen if one.fails]
+        return [
+            (
+                "resolvers",
+                f"{counts['new']} with Cloudflare, {counts['old']} with Vercel of {len(self.seen)}",
+            ),
+            *([("which fail", "; ".join(fails))] if fails else []),
+            *([("did not answer", shown(counts["silent"]))] if counts["silent"] else []),
+            ("users", f"{100 * self.share('new', users=True):.0f} % with Cloudflare"),
+            ("the nameservers", "; ".join(one.in_a_line() for one in self.apart) or "all answer alike"),
+            (
+                "the site",
+                f"{_went(self.visits_old)} through Vercel, {_went(self.visits_new)} through Cloudflare",
+            ),
+        ]
+
     def share(self, where: Where, *, users: bool) -> float:
         """Return the share of resolvers, or of the users behind them, that a side answers."""
         total = sum(one.weight if users else 1.0 for one in self.seen)
@@ -105,11 +125,12 @@ def read_propagation(step: Step, migration: Migration, *, number: int = 0) -> Pr
     hosts = tuple(dict.fromkeys(page.host for page in pages))
     sets = _taking_turns(migration, number)
     old, new = ask_sides(step, network, migration, sets, hosts)
-    followed = _followed(step, network, (*old.hosts.values(), *new.hosts.values()))
+    asked = [answer for side in (old, new) for answers in side.hosts.values() for answer in answers]
+    followed = _followed(step, network, asked)
     given = [{host: _addresses(side.hosts[host], followed) for host in hosts} for side in (old, new)]
-    right = {host: {address for side in given for address in side[host]} for host in hosts}
+    right = {host: {one for side in given for one in side[host] if one} for host in hosts}
     visits = read_visits(step, network, pages, {host: sorted(right[host]) for host in hosts})
-    through = [tuple(one for one in visits if one.address in side[one.host]) for side in given]
+    through = [_through(step, visits, pages, side) for side in given]
     return Propagation(
         seen=_seen(step, network, migration, right),
         apart=apart(sets, old.sets, new.sets),
@@ -118,8 +139,12 @@ def read_propagation(step: Step, migration: Migration, *, number: int = 0) -> Pr
     )
 
 
+def _went(visits: Sequence[Visit]) -> str:
+    return f"{sum(one.ok for one in visits)} of {len(visits)} visits went well"
+
+
 class Instant:
-    """A clock that stands still while one look is taken: what it shows is of one time; waiting waits."""
+    """A clock that stands still while one look is taken: all it shows is of one time; waiting still waits."""
 
     jumps: ClassVar[bool] = False
 
@@ -226,10 +251,10 @@ def _taking_turns(migration: Migration, number: int) -> tuple[RecordSet, ...]:
 
 @dataclass(frozen=True)
 class Told:
-    """What a side's nameservers say: to each record set, and of the site's hosts the first usable answer."""
+    """What each of a side's nameservers says: to each record set, and of the site's hosts."""
 
     sets: Mapping[Key, tuple[Answer, ...]]
-    hosts: Mapping[str, Answer | None]
+    hosts: Mapping[str, tuple[Answer, ...]]
 
 
 def ask_sides(
@@ -255,8 +280,8 @@ def ask_sides(
 
 
 def _told_by(found: Mapping[Key, Sequence[Answer]], hosts: Sequence[str]) -> Told:
-    first = {host: next((one for one in found[host, ""] if _usable(one)), None) for host in hosts}
-    return Told(sets={key: tuple(answers) for key, answers in found.items() if key[1]}, hosts=first)
+    of_hosts = {host: tuple(found[host, ""]) for host in hosts}
+    return Told(sets={key: tuple(answers) for key, answers in found.items() if key[1]}, hosts=of_hosts)
 
 
 def apart(
@@ -310,11 +335,9 @@ def _what(answer: Answer) -> str:
 # The site
 
 
-def _followed(
-    step: Step, network: Network, answers: Sequence[Answer | None]
-) -> Mapping[str, tuple[str, ...]]:
+def _followed(step: Step, network: Network, answers: Sequence[Answer]) -> Mapping[str, tuple[str, ...]]:
     """Return the addresses of what aliases lead to, as the preferred resolvers know them."""
-    targets = dict.fromkeys(target for one in answers if one is not None and (target := _target(one)))
+    targets = dict.fromkeys(target for one in answers if (target := _target(one)))
     asked = [(name, server) for name in targets for server in network.resolvers[:RESOLVERS]]
     told = ask([(server, Question.of(name, "A")) for name, server in asked], clock=step.clock)
     found: dict[str, tuple[str, ...]] = {}
@@ -323,13 +346,26 @@ def _followed(
     return found
 
 
-def _addresses(answer: Answer | None, followed: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
-    if answer is None:
-        return ()
-    return answer.values or followed.get(_target(answer), ())
+def _addresses(answers: Sequence[Answer], followed: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """Return every address that a side's nameservers lead to, "" where one of them leads to none."""
+    given = [answer.values or followed.get(_target(answer), ()) for answer in answers]
+    return tuple(dict.fromkeys(address for some in given for address in some or ("",)))
 
 
 def _target(answer: Answer) -> str:
     """Return where an answer without addresses leads to, out of the zone."""
     aliases = [one.values[0] for one in answer.records if one.type == "CNAME"]
     return aliases[-1] if aliases and not answer.values else ""
+
+
+def _through(
+    step: Step, visits: Sequence[Visit], pages: Sequence[Page], side: Mapping[str, Sequence[str]]
+) -> tuple[Visit, ...]:
+    """Return the visits of a side's users; where a nameserver of it gives no address, a failed one."""
+    at = step.clock.now()
+    nowhere = [
+        Visit(host=page.host, address="no address", at=at, status=None, latency_ms=0.0, trouble=NOWHERE)
+        for page in pages
+        if "" in side[page.host]
+    ]
+    return (*(one for one in visits if one.address in side[one.host]), *nowhere)

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from runbook.changes.delegation.migration import Migration
 from runbook.changes.dns.zone import plain
-from runbook.changes.interface import Change
+from runbook.changes.interface import Applied, Change
 from runbook.changes.notices import tell
 from runbook.errors import StepFailed
 from runbook.providers import registrars
@@ -17,6 +17,8 @@ from runbook.step import Step
 from runbook.values import Check, Value, shown
 
 PUBLISHED_WITHIN_S = 3_600.0
+MOVED_KEPT_DAYS = 7
+"""How long Cloudflare keeps a zone on Free whose delegation has left: longer than caches need."""
 
 
 class Delegate(Change):
@@ -87,7 +89,8 @@ class Delegate(Change):
                 f"{plain(self.zone)} is delegated as before",
                 holds=_people(seen) == self.before(),
                 observed=f"{_people(seen)}; caches that hold {_people(self.new)} let go until "
-                f"{gone:%Y-%m-%d %H:%M} UTC: until then both sides serve the same",
+                f"{gone:%Y-%m-%d %H:%M} UTC: until then both sides serve the same (on Free, Cloudflare "
+                f"deletes a zone {MOVED_KEPT_DAYS} days after its delegation has left)",
                 expected=self.before(),
             )
         ]
@@ -141,8 +144,9 @@ def delegate(migration: Migration, *, registrar: str) -> Delegate:
     )
 
 
-def read_switched(step: Step, migration: Migration) -> Switched:
+def read_switched(step: Step, migration: Migration, applied: Applied) -> Switched:
     """Return since when the parent shows the new side, and until when caches may not."""
+    del applied  # without it there is nothing to be seen
     proof = registrars.read_published(
         step, zone=migration.zone, nameservers=migration.new.nameservers, within_s=PUBLISHED_WITHIN_S
     )

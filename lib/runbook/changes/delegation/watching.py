@@ -48,7 +48,8 @@ def look(step: Step, past: Sequence[Look], migration: Migration, switched: Switc
     numbers |= _activated(step, migration, last, now)
     numbers["amiss_since_s"] = amiss_since(seen, last, now=now, ends_at=switched.ends_at)
     patience = timedelta(minutes=limits.dns_issues.rto_at_least_minutes or 0.0)
-    decision, says = judge(seen, numbers, now=now, ends_at=switched.ends_at, patience=patience)
+    ends_at, kept = switched.ends_at, switched.ends_at - switched.seen_at
+    decision, says = judge(seen, numbers, now=now, ends_at=ends_at, patience=patience, kept=kept)
     found = Look(
         at=now,
         says=says,
@@ -96,18 +97,18 @@ def judge(
     now: datetime,
     ends_at: datetime,
     patience: timedelta,
+    kept: timedelta,
 ) -> tuple[Decision, str]:
-    """Return what a look decides, and why; pure."""
+    """Return what a look decides, and why; pure. `kept` is for how long caches keep the delegation."""
     since_s = numbers.get("failing_since_s")
     troubles = _troubles(seen, over=now >= ends_at)
     if since_s is not None and now.timestamp() - since_s >= patience.total_seconds():
-        broken = _named([one.in_a_line() for one in seen.visits_new if not one.ok])
-        moved = numbers["users_new"] or 0.0
+        broken = [one.in_a_line() for one in seen.visits_new if not one.ok]
         return "rollback", (
-            f"the site fails through Cloudflare and not through Vercel, since "
-            f"{datetime.fromtimestamp(since_s, now.tzinfo):%H:%M} UTC: {broken}. {moved:.0%} of users are "
-            "there; after the way back they stay until their caches let go: mend Cloudflare's records "
-            "meanwhile (runbook run dns_failure)"
+            f"the site fails through Cloudflare alone, since "
+            f"{datetime.fromtimestamp(since_s, now.tzinfo):%H:%M} UTC ({broken[0] if broken else 'all'}). "
+            f"{percent(numbers['users_new'] or 0.0)} of users are there, and back when their caches let go, "
+            f"by {now + kept:%Y-%m-%d %H:%M} UTC; until then mend Cloudflare's records (dns_failure)"
         )
     stands = _stands(seen, numbers)
     return ("hold", f"{'; '.join(troubles)}. {stands}") if troubles else ("proceed", stands)
@@ -136,7 +137,12 @@ def pace(numbers: dict[str, float | None], *, now: datetime, since_switch: timed
 def status(numbers: dict[str, float | None]) -> str:
     """Return how far a migration is, in one sentence that stands by itself."""
     users, resolvers = (numbers.get(f"{what}_new") or 0.0 for what in ("users", "resolvers"))
-    return f"{users:.0%} of users and {resolvers:.0%} of the resolvers watched are with Cloudflare"
+    return f"{percent(users)} of users and {percent(resolvers)} of the resolvers are with Cloudflare"
+
+
+def percent(share: float) -> str:
+    """Return a share of one as people read it."""
+    return f"{100 * share:.0f} %"
 
 
 def _troubles(seen: Propagation, *, over: bool) -> list[str]:

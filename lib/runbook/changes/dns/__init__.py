@@ -24,15 +24,17 @@ from runbook.changes.dns.certifying import Certified, read_certified
 from runbook.changes.dns.deadlines import Deadlines, Held, Lowered, SeenTtl, Ttls, read_deadlines, read_ttls
 from runbook.changes.dns.judging import Disagreement
 from runbook.changes.dns.lowering import LowerTtls, plan_ttls
-from runbook.changes.dns.parity import Parity, answers_alike, compare, parity_checks
+from runbook.changes.dns.parity import answers_alike, compare
 from runbook.changes.dns.preparing import (
     conclude,
     delegated_as_before,
     not_signed,
     plan_beginning,
     plan_filling,
+    unchanged,
     when_caches_let_go,
 )
+from runbook.changes.dns.tabling import Parity, parity_checks
 from runbook.changes.dns.translating import Translation, all_carried, translate, translate_zone
 from runbook.changes.dns.writing import CreateZone, WriteRecords, Written, plan_records, plan_zone
 from runbook.changes.dns.zone import ZoneState, read_zone
@@ -70,5 +72,6 @@ __all__ = [
     "read_zone",
     "translate",
     "translate_zone",
+    "unchanged",
     "when_caches_let_go",
 ]

@@ -11,57 +11,26 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
-from typing import Literal
 
 from runbook.changes.dns.asking import addresses, ask_sets, cut_over, cuts_of, servers_of
 from runbook.changes.dns.judging import Disagreement, Expected, judge, merged
+from runbook.changes.dns.tabling import Parity, Side, parity_checks
 from runbook.changes.dns.translating import translate
 from runbook.changes.dns.zone import ZoneState, cut, plain, read_zone
+from runbook.changes.interface import Applied
 from runbook.errors import StepFailed
 from runbook.providers import cloudflare
-from runbook.providers.dns import Network, RecordSet, Server, differences, for_people
+from runbook.providers.dns import Network, Question, RecordSet, Server, differences
+from runbook.providers.dns.asking import DIRECT, read_answers
 from runbook.providers.dns.records import ALIAS, is_wildcard
 from runbook.providers.registrars import network_of
 from runbook.step import Step
-from runbook.values import Check, Checks, Value, shown
+from runbook.values import Checks, shown
 
-Side = Literal["vercel", "cloudflare"]
-PEOPLE: dict[Side, str] = {"vercel": "Vercel", "cloudflare": "Cloudflare"}
 API = "Cloudflare's API"
 AUTOMATIC_S = 300
-FAILED_ROWS = 50
 ABSENT_AT_MOST = 2_000
 """How often a type is asked for that a name should not have; in larger zones the API's list has to do."""
-
-
-class Parity(Value):
-    """What a side's nameservers answer, held against Vercel's zone as it was at `compared_with`.
-
-    `asked` counts record sets by type, `absent` questions for what should not be there, `probes` names that
-    stand for all names that are not there.
-    """
-
-    zone: str
-    side: Side
-    compared_with: datetime
-    asked_at: datetime
-    servers: tuple[str, ...]
-    asked: dict[str, int]
-    absent: int
-    probes: tuple[str, ...]
-    disagreements: tuple[Disagreement, ...]
-
-    @property
-    def agrees(self) -> bool:
-        return not self.disagreements
-
-    def rows(self) -> list[tuple[str, str]]:
-        return [
-            ("nameservers asked", ", ".join(map(for_people, self.servers))),
-            ("record sets", shown(sum(self.asked.values()))),
-            ("as expected", "all" if self.agrees else f"{len(self.disagreements)} are not"),
-        ]
 
 
 def compare(step: Step, state: ZoneState, *, at: Side) -> Parity:
@@ -75,11 +44,11 @@ def compare(step: Step, state: ZoneState, *, at: Side) -> Parity:
     else:
         there = zone_at_cloudflare(step, state.zone)
         hosts, (expected, before) = there.nameservers, _at_cloudflare(step, state, there)
-    servers = servers_of(step, network, hosts)
+    servers, silent = _answering(step, servers_of(step, network, hosts), state.zone)
     expected = _with_addresses(step, network, state, expected, ask_vercel=at == "cloudflare")
     probes = _probes(step, state.zone, expected)
     answers = ask_sets(step, servers, state.zone, [one.one for one in (*expected, *probes)])
-    found = [wrong for one in (*expected, *probes) for wrong in judge(one, answers[one.one.key])]
+    found = [wrong for one in (*expected, *probes) for wrong in judge(one, answers.get(one.one.key, ()))]
     absent = _absent(expected, zone=state.zone)
     found += _judge_absent(step, servers, state.zone, absent)
     parity = Parity(
@@ -88,58 +57,23 @@ def compare(step: Step, state: ZoneState, *, at: Side) -> Parity:
         compared_with=state.read_at,
         asked_at=step.clock.now(),
         servers=tuple(hosts),
+        silent=tuple(at for one in silent for at in one.at),
         asked=dict(sorted(Counter(one.one.type for one in expected).items())),
         absent=len(absent),
         probes=tuple(one.one.name for one in probes),
-        disagreements=merged([*before, *found]),
+        disagreements=merged([*before, *silent, *found]),
     )
     step.evidence(f"parity-{at}.txt", _listing(parity, expected, probes, absent))
     return parity
 
 
-def answers_alike(step: Step, zone: str, *, at: Side) -> Checks:
-    """Read the zone at Vercel as it is now, and return whether a side's nameservers answer just so."""
+def answers_alike(step: Step, zone: str, *, at: Side, after: Applied | None = None) -> Checks:
+    """Read the zone at Vercel as it is now, and return whether a side's nameservers answer just so.
+
+    `after` is what was applied before, without which there is nothing to ask: skipped, this is skipped too.
+    """
+    del after
     return parity_checks(compare(step, read_zone(step, zone), at=at))
-
-
-def parity_checks(parity: Parity) -> Checks:
-    """Return a comparison as a table: a line for each type, and for each record set not as expected."""
-    side, total = PEOPLE[parity.side], Counter(parity.asked)
-    wrong = Counter(one.type for one in {(d.name, d.type): d for d in parity.disagreements}.values())
-    rows = [
-        Check.of(
-            f"{kind} at {side}",
-            holds=not wrong[kind],
-            observed=f"{max(0, total[kind] - wrong[kind])} of {total[kind]} alike",
-            expected=f"{total[kind]} at each of {len(parity.servers)} nameservers",
-        )
-        for kind in parity.asked
-    ]
-    names = ", ".join(f"*{name[name.index('.') :]}" for name in map(for_people, parity.probes))
-    strange = [one for one in parity.disagreements if one.name in parity.probes]
-    as_expected = len(parity.probes) - len({one.name for one in strange})
-    rows.append(
-        Check.of(
-            f"names that are not there ({names})",
-            holds=not strange,
-            observed=f"{as_expected} of {len(parity.probes)} alike",
-            expected="the wildcard's records, or no such name",
-        )
-    )
-    rows.append(_absent_row(parity))
-    rows += [
-        Check.of(
-            f"{for_people(one.name)} {one.type}, {one.kind}",
-            holds=False,
-            observed=f"{one.observed} at {', '.join(map(_person, one.at))}",
-            expected=one.expected,
-        )
-        for one in parity.disagreements[:FAILED_ROWS]
-    ]
-    left = len(parity.disagreements) - FAILED_ROWS
-    if left > 0:
-        rows.append(Check.of("further ones", holds=False, observed=f"{left}, see evidence", expected=0))
-    return Checks(items=tuple(rows))
 
 
 def zone_at_cloudflare(step: Step, zone: str) -> cloudflare.Zone:
@@ -157,6 +91,28 @@ def expected_sets(step: Step, state: ZoneState) -> tuple[RecordSet, ...]:
     """Return the record sets that Cloudflare is to hold for a zone of Vercel's."""
     made = translate(state.served, zone=state.zone, ttl_s=step.rollout().dns.ttl_lowered_s)
     return cloudflare.record_sets(made.entries)
+
+
+def _answering(step: Step, servers: Sequence[Server], zone: str) -> tuple[list[Server], list[Disagreement]]:
+    """Return the servers that answer for a zone at all, and what is wrong with the others.
+
+    One that is silent or lame would be asked thousands of questions, each waited for.
+    """
+    soa = Question.of(zone, "SOA", zone=zone)
+    answers = read_answers(step, servers, [soa], manner=DIRECT)
+    wrong = [
+        Disagreement(
+            name=zone,
+            type="SOA",
+            kind="no answer",
+            at=(one.server.name,),
+            expected="an answer for the zone",
+            observed=": ".join(filter(None, [one.outcome, one.trouble])),
+        )
+        for one in answers
+        if one.outcome != "answer"
+    ]
+    return [one.server for one in answers if one.outcome == "answer"], wrong
 
 
 def _at_vercel(state: ZoneState) -> tuple[list[Expected], list[Disagreement]]:
@@ -294,24 +250,6 @@ def _judge_absent(
     return found
 
 
-def _absent_row(parity: Parity) -> Check:
-    title, expected = "types that a name should not have", "no such record"
-    if not parity.absent:
-        why = "too many questions for a zone of this size"
-        if parity.side == "cloudflare":
-            why += "; the API's list was compared instead"
-        return Check.unchecked(title, why=why, expected=expected)
-    extra = [one for one in parity.disagreements if one.kind == "extra" and one.name not in parity.probes]
-    return Check.of(
-        title,
-        holds=not extra,
-        observed=f"{len(extra)} of {parity.absent} are there"
-        if extra
-        else f"none of {parity.absent} is there",
-        expected=expected,
-    )
-
-
 def _listing(
     parity: Parity, shows: Sequence[Expected], probes: Sequence[Expected], absent: Sequence[Expected]
 ) -> str:
@@ -326,7 +264,3 @@ def _listing(
         lines.append(f"{said or 'as expected'}\t{one.name}\t{one.type}\t{' | '.join(one.values) or 'none'}")
     lines += [each.in_a_line() for left in wrong.values() for each in left]
     return "\n".join([*lines, ""])
-
-
-def _person(name: str) -> str:
-    return name.rstrip(".")

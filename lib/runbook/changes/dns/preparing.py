@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from runbook.changes.dns.deadlines import Deadlines, Lowered, Ttls, read_deadlines
 from runbook.changes.dns.lowering import plan_ttls
+from runbook.changes.dns.tabling import FAILED_ROWS
 from runbook.changes.dns.translating import Translation
 from runbook.changes.dns.writing import plan_records, plan_zone
-from runbook.changes.dns.zone import ZoneState, lasting, plain
+from runbook.changes.dns.zone import ZoneState, cut, lasting, plain, read_zone
 from runbook.changes.interface import Applied, Change
 from runbook.changes.notices import tell
-from runbook.providers.dns import for_people, read_delegation
+from runbook.providers.dns import differences, for_people, read_delegation
 from runbook.providers.registrars import network_of
 from runbook.step import Step
 from runbook.summary import Conclusion, Number
@@ -31,6 +32,29 @@ def not_signed(step: Step, zone: str) -> Checks:
     return Checks(items=(Check.of(title, holds=False, observed=what, expected=expected),))
 
 
+def unchanged(step: Step, state: ZoneState) -> Checks:
+    """Return whether Vercel's zone is still as it was read: what is about to be written follows from that."""
+    now = read_zone(step, plain(state.zone))
+    found = differences(state.served, now.served)
+    total = len(state.served)
+    whole = Check.of(
+        "record sets as they were read",
+        holds=not found,
+        observed=f"{total - sum(one.kind != 'extra' for one in found)} of {total}",
+        expected=f"{total}; if somebody changed the zone meanwhile, begin anew",
+    )
+    rows = [
+        Check.of(
+            f"{for_people(one.name)} {one.type}, {one.kind}",
+            holds=False,
+            observed="nothing" if one.observed is None else cut(one.observed.in_a_line()),
+            expected="nothing" if one.expected is None else cut(one.expected.in_a_line()),
+        )
+        for one in found[:FAILED_ROWS]
+    ]
+    return Checks(items=(whole, *rows))
+
+
 def delegated_as_before(step: Step, ttls: Ttls) -> Checks:
     """Return whether the parent still sends the world where it did before this run."""
     now, before = read_delegation(step, network_of(step), ttls.zone), ttls.delegation
@@ -44,26 +68,20 @@ def delegated_as_before(step: Step, ttls: Ttls) -> Checks:
 
 def plan_beginning(step: Step, zone: str) -> list[Change]:
     """Return a message that it begins, and the zone's creation where Cloudflare does not have it."""
-    message = (
-        f"DNS pre-configuration of {plain(zone)} begins: its zone is made and filled at Cloudflare, TTLs are "
-        "lowered at Vercel. The nameservers stay as they are; nobody should notice"
-    )
+    message = f"DNS pre-configuration of {plain(zone)} begins. Its nameservers stay as they are"
     return [tell(step, message), *plan_zone(step, zone)]
 
 
 def plan_filling(step: Step, state: ZoneState, translation: Translation, ttls: Ttls) -> list[Change]:
     """Return the records at Cloudflare, then the lower TTLs at Vercel, then a message that both are done."""
     lowering = plan_ttls(step, state)
-    lowered_s = step.rollout().dns.ttl_lowered_s
-    caches = (
-        f"TTLs at Vercel are {shown(lowered_s)} s at most; caches may hold what was before for "
-        f"{lasting(ttls.longest_s)} from now on"
-        if lowering
-        else f"no TTL at Vercel was above {shown(lowered_s)} s"
-    )
+    lowered, longest = lasting(step.rollout().dns.ttl_lowered_s), lasting(ttls.longest_s)
+    caches = f"no TTL at Vercel was above {lowered}"
+    if lowering:
+        caches = f"TTLs at Vercel are {lowered} at most, old answers are kept for {longest} from now"
     message = (
-        f"DNS pre-configuration of {plain(state.zone)}: {shown(len(translation.entries))} records stand at "
-        f"Cloudflare. {caches}. The nameservers are as they were"
+        f"DNS pre-configuration of {plain(state.zone)} is done: {shown(len(translation.entries))} records "
+        f"stand at Cloudflare; {caches}. Its nameservers are as they were"
     )
     return [*plan_records(step, translation), *lowering, tell(step, message)]
 

@@ -15,7 +15,7 @@ import dns.rdata
 import dns.rdataclass
 import dns.rdatatype
 
-from runbook.changes.dns.zone import ROWS_SHOWN, ZoneState, cut, lasting
+from runbook.changes.dns.zone import ROWS_SHOWN, ZoneState, cut, lasting, listing
 from runbook.providers import cloudflare
 from runbook.providers.cloudflare.wire import PROXIABLE
 from runbook.providers.dns import RecordSet, for_people
@@ -129,9 +129,14 @@ def translate(
 
 
 def translate_zone(step: Step, state: ZoneState, *, proxied: Sequence[str] = ()) -> Translation:
-    """Return a zone of Vercel's as it is to stand at Cloudflare, by the rollout plan's TTL."""
+    """Return a zone of Vercel's as it is to stand at Cloudflare, by the rollout plan's TTL.
+
+    The whole of it is kept as evidence, for those who sign.
+    """
     lowered_s = step.rollout().dns.ttl_lowered_s
-    return translate(state.served, zone=state.zone, ttl_s=lowered_s, proxied=frozenset(proxied))
+    made = translate(state.served, zone=state.zone, ttl_s=lowered_s, proxied=frozenset(proxied))
+    step.evidence("records-for-cloudflare.txt", listing(cloudflare.record_sets(made.entries)))
+    return made
 
 
 def all_carried(step: Step, translation: Translation) -> Checks:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
-from runbook.changes.traffic.between import Previous
+from runbook.changes.traffic.between import Previous, UnderWay
 from runbook.changes.traffic.counting import Baseline, read_baseline
 from runbook.changes.traffic.moving import read_stages, share_text, state_of
 from runbook.changes.traffic.order import Ground, Order, Phase
@@ -174,8 +174,9 @@ def requests_needed(baseline: Baseline, limit: float) -> float | None:
     return float(sizes[enough.argmax()]) if enough.any() else None
 
 
-def has_moved(step: Step, phase: Phase, ground: Ground) -> list[Check]:
+def has_moved(step: Step, under_way: UnderWay) -> list[Check]:
     """Compare where the visitors go with the plan: as Vercel says, and as requests show it in Datadog."""
+    phase, ground = under_way.phase, under_way.ground
     seen = state_of(vercel.read_project(step), vercel.read_release(step))
     wanted = share_text(ground.canary, phase.percent)
     said = Check.of("Vercel says", holds=seen == wanted, observed=seen, expected=wanted)

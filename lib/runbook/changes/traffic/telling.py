@@ -118,7 +118,7 @@ class StandBy(Change):
     def apply(self, step: Step) -> Told:
         text = (
             f"Canary phase {self.phase.number} of {len(self.phase.percents)} begins: {self.canary} goes to "
-            f"{self.phase.percent:g} % of the visitors, for {self.phase.hours:g} hours"
+            f"{self.phase.percent:g} % of the visitors, for {self.phase.hours:g} h"
         )
         now = step.clock.now()
         at = self.planned_at if now - self.planned_at < _MARKED_BACK else now

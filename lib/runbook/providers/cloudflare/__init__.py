@@ -7,6 +7,7 @@
     export.py        the zone as BIND text
     certificates.py  packs and their verification
     rules.py         rulesets by phase, and what the WAF did
+    charges.py       the bill
 
 Source: Cloudflare's API v4. It has no idempotency keys; every change here looks, acts and looks again until
 Cloudflare shows what was asked, so it may be repeated at any time.
@@ -19,6 +20,7 @@ from runbook.providers.cloudflare.certificates import (
     read_certificates,
     read_verification,
 )
+from runbook.providers.cloudflare.charges import read_charges
 from runbook.providers.cloudflare.export import Export, read_export
 from runbook.providers.cloudflare.records import (
     apply_record,
@@ -77,6 +79,7 @@ __all__ = [
     "apply_zone",
     "read_certificate",
     "read_certificates",
+    "read_charges",
     "read_export",
     "read_firewall_events",
     "read_quota",

@@ -20,7 +20,7 @@ from runbook.providers.http import Http
 from runbook.providers.shape import Shape
 from runbook.step import Step
 
-_PAGE: Final = 1_000  # of 5,000,000 that are allowed: a large zone is a few calls
+_PAGE: Final = 200
 _GONE: Final = "81044"
 _HELD: Final = frozenset({"81057", "81058"})
 _DONE_BEFORE: Final = _HELD | {_GONE}

@@ -1,8 +1,8 @@
 """Marks on Datadog's timelines: events that say when a phase began or ended, each posted once if it can be.
 
 Posting an event has no idempotency key, and one that was posted is found some seconds later only. A mark is
-looked for by its key before it is posted, and again, after a wait, when the reply was lost: twice the same
-mark is possible only if Datadog takes longer than that to show it.
+looked for by its key before it is posted, and again, after a wait, when the reply was lost. The same mark can
+be there twice only if it is asked for again within those seconds, or if Datadog takes longer than the wait.
 """
 
 from __future__ import annotations

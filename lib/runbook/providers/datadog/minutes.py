@@ -14,9 +14,11 @@ What Datadog tells, and what it does not:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from itertools import pairwise
 from typing import Final, Literal
 
@@ -51,6 +53,12 @@ COLUMNS: Final = (
     "database_calls",
     "database_slow_100",
 )
+_BY: Final = "by_"
+_DATABASE_S: Final = "database_s"
+_NONE: Final = (0,) * BUCKETS
+_TELLING: Final = 4
+"""So many times show what lies between them; fewer may be all that gaps have left."""
+
 _WHOLE: Final = 1e-6
 
 
@@ -212,7 +220,7 @@ def _totals(step: Step) -> dict[str, str]:
     within, tag = scope(step), our(step, "deployment_tag")
     names = dict.fromkeys(COLUMNS, "sum")
     queries = {name: _count(our(step, name), within, tag) for name in names}
-    queries["database_s"] = f"sum:{our(step, 'database_latency')}{{{within}}} by {{{tag}}}.rollup(sum, 60)"
+    queries[_DATABASE_S] = f"sum:{our(step, 'database_latency')}{{{within}}} by {{{tag}}}.rollup(sum, 60)"
     if beat := ours(step, "heartbeat"):
         queries["heartbeat"] = _count(beat, within, tag)
     return queries
@@ -224,7 +232,7 @@ def _by_bucket(step: Step, who: Who) -> dict[str, str]:
     newcomers = [f"{our(step, 'newcomer_tag')}:true"] if who == "newcomers" else []
     within = scope(step, *newcomers)
     tags = f"{our(step, 'deployment_tag')},{our(step, 'bucket_tag')}"
-    return {f"by_{name}": _count(our(step, name), within, tags) for name in ("visitors", *COLUMNS)}
+    return {_BY + name: _count(our(step, name), within, tags) for name in ("visitors", *COLUMNS)}
 
 
 def _count(metric: str, within: str, tags: str) -> str:
@@ -241,69 +249,86 @@ def _has_tags(step: Step, who: Who) -> bool:
 
 @dataclass
 class _Taken:
-    """One deployment's counts: [minutes] of everybody, [minutes, buckets] of those asked for."""
+    """One deployment's counts: [minutes] of all its visitors, [minutes, buckets] of those asked for.
 
-    size: int
-    total: dict[str, Floats] = field(default_factory=dict)
-    buckets: dict[str, Floats] = field(default_factory=dict)
+    A minute without a point is NaN in `total`, and zero in `buckets`.
+    """
 
-    def put(self, name: str, bucket: int | None, places: Sequence[int], values: Floats) -> None:
-        if bucket is None:
-            self.total.setdefault(name, np.full(self.size, np.nan))[places] = values
-        else:
-            self.buckets.setdefault(name, np.zeros((self.size, BUCKETS)))[places, bucket] = values
+    total: dict[str, list[float]] = field(default_factory=dict)
+    buckets: dict[str, list[list[int]]] = field(default_factory=dict)
 
-    @property
-    def reported(self) -> npt.NDArray[np.bool_]:
-        """Return the minutes in which there was a sign of life, or a request."""
-        nothing = np.full(self.size, np.nan)
-        return ~np.isnan(self.total.get("heartbeat", nothing)) | ~np.isnan(
-            self.total.get("requests", nothing)
-        )
+    def reported(self, minute: int) -> bool:
+        """Return whether there was a sign of life in a minute, or a request."""
+        points = (self.total[name][minute] for name in ("heartbeat", "requests") if name in self.total)
+        return any(not math.isnan(point) for point in points)
 
 
 def _taken(
     told: _Attributes, names: Sequence[str], since: datetime, until: datetime, spelled: Mapping[str, str]
 ) -> list[Minute]:
-    places = _places(told.times, since, until)
     size = int((until - since) / MINUTE)
-    found: dict[str, _Taken] = {}
-    for series, line in zip(told.series, told.values, strict=True):
-        name = names[series.query_index]
-        deployment, bucket = _group(series.group_tags, bucketed=name.startswith("by_"))
-        if deployment is None or (bucket is None and name.startswith("by_")):
-            continue
-        values = np.array(line, dtype=np.float64)
-        values = _counted(values, name) if name != "database_s" else values * _seconds(series.unit)
-        taken = found.setdefault(spelled.get(deployment, deployment), _Taken(size))
-        taken.put(name.removeprefix("by_"), bucket, places, values)
-    bucketed = any(name.startswith("by_") for name in names)
-    reported = {name: taken.reported for name, taken in found.items()}
-    return [
-        Minute(
-            at=since + number * MINUTE,
-            arms=tuple(
-                _arm(name, taken, number, bucketed=bucketed)
-                for name, taken in sorted(found.items())
-                if reported[name][number]
-            ),
+    found = _by_deployment(told, names, _places(told.times, since, until), size)
+    arms = {spelled.get(name, name): taken for name, taken in sorted(found.items())}
+    bucketed = any(name.startswith(_BY) for name in names)
+    minutes = []
+    for number in range(size):
+        there = tuple(
+            _arm(name, taken, number, bucketed=bucketed)
+            for name, taken in arms.items()
+            if taken.reported(number)
         )
-        for number in range(size)
-        if any(one[number] for one in reported.values())
-    ]
+        if there:
+            minutes.append(Minute(at=since + number * MINUTE, arms=there))
+    return minutes
+
+
+def _by_deployment(
+    told: _Attributes, names: Sequence[str], places: list[int], size: int
+) -> dict[str, _Taken]:
+    """Return the counts of each deployment, as they are spelled by Datadog."""
+    values = np.array(told.values, dtype=np.float64).reshape(len(told.series), len(places))
+    rows: dict[tuple[str, str], dict[int | None, int]] = {}
+    for row, series in enumerate(told.series):
+        name = names[series.query_index]
+        deployment, bucket = _group(series.group_tags, bucketed=name.startswith(_BY))
+        if deployment is not None and (bucket is not None or not name.startswith(_BY)):
+            rows.setdefault((deployment, name), {})[bucket] = row
+    found: dict[str, _Taken] = {}
+    for (deployment, name), mine in rows.items():
+        taken, chosen = found.setdefault(deployment, _Taken()), list(mine.values())
+        if name == _DATABASE_S:
+            line = values[chosen[0]] * _seconds(told.series[chosen[0]].unit)
+            taken.total[name] = _spread(line, places, size).tolist()
+            continue
+        counts = _counted(values[chosen], name)
+        if name.startswith(_BY):
+            whole = np.zeros((size, BUCKETS), dtype=np.int64)
+            whole[np.array(places)[:, None], np.array(list(mine))] = np.nan_to_num(counts).T
+            taken.buckets[name.removeprefix(_BY)] = whole.tolist()
+        else:
+            taken.total[name] = _spread(counts[0], places, size).tolist()
+    return found
+
+
+def _spread(line: Floats, places: list[int], size: int) -> Floats:
+    """Return a line of points in the minutes that they are of."""
+    whole = np.full(size, np.nan)
+    whole[places] = line
+    return whole
 
 
 def _places(times: Sequence[int], since: datetime, until: datetime) -> list[int]:
-    """Return which minutes the reply's times are."""
+    """Return which minutes the reply's times are; some may lack, but not every second or third."""
     begins, ends = milliseconds(since), milliseconds(until)
-    apart = {later - earlier for earlier, later in pairwise(times)}
+    apart = math.gcd(*(later - earlier for earlier, later in pairwise(times)))
     wrong = [time for time in times if time % MINUTE_MS or not begins <= time < ends]
-    if wrong or (apart and min(apart) > MINUTE_MS and len(times) > 1):
+    if wrong or (apart > MINUTE_MS and len(times) >= _TELLING):
         raise _surprising("its times are not the minutes that were asked for: its interval is coarser")
     return [(time - begins) // MINUTE_MS for time in times]
 
 
-def _group(tags: Sequence[str], *, bucketed: bool) -> tuple[str | None, int | None]:
+@lru_cache(maxsize=4096)
+def _group(tags: tuple[str, ...], *, bucketed: bool) -> tuple[str | None, int | None]:
     """Return the deployment and the bucket of a group; None for what carries no such tag (`N/A`)."""
     values = [tag.partition(":")[2] for tag in tags]
     deployment = None if values[0] == "N/A" else values[0]
@@ -330,19 +355,16 @@ def _seconds(unit: tuple[Unit | None, ...] | None) -> float:
 
 
 def _arm(name: str, taken: _Taken, number: int, *, bucketed: bool) -> Arm:
-    def of(column: str) -> int:
-        values = taken.total.get(column)
-        return 0 if values is None or np.isnan(values[number]) else int(values[number])
+    def of(column: str) -> float:
+        value = taken.total[column][number] if column in taken.total else math.nan
+        return 0.0 if math.isnan(value) else value
 
-    database_s = taken.total.get("database_s", np.zeros(taken.size))[number]
-    total = Tally(
-        **{column: of(column) for column in COLUMNS}, database_ms=float(np.nan_to_num(database_s) * 1000)
-    )
+    counts = {column: int(of(column)) for column in COLUMNS}
+    total = Tally(**counts, database_ms=of(_DATABASE_S) * 1000)
     if not bucketed:
         return Arm(deployment=name, total=total)
-    none = np.zeros((taken.size, BUCKETS))
     columns = {
-        column: tuple(np.nan_to_num(taken.buckets.get(column, none)[number]).astype(int).tolist())
+        column: tuple(taken.buckets[column][number]) if column in taken.buckets else _NONE
         for column in ("visitors", *COLUMNS)
     }
     return Arm(deployment=name, total=total, buckets=Columns(**columns))

@@ -7,8 +7,10 @@ projects.py     what serves production, whether builds go live by themselves
 deployments.py  builds
 releases.py     rolling releases: stages to come, the release under way
 moving.py       rollback and promote
+charges.py      the bill
 """
 
+from runbook.providers.vercel.charges import read_charges
 from runbook.providers.vercel.deployments import (
     Deployment,
     apply_cancel,
@@ -86,6 +88,7 @@ __all__ = [
     "apply_stages_off",
     "apply_ttls",
     "read_build",
+    "read_charges",
     "read_deployment",
     "read_deployments",
     "read_domain",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import Any, Final
 
@@ -47,6 +48,15 @@ class Setting:
     crowd: Crowd
     slower: Floats
     database_slower: Floats
+
+    @cached_property
+    def tails(self) -> dict[Timing, Floats]:
+        """Return which part of the requests, and of the database calls, takes longer than each edge."""
+        first = self.crowd.first_time
+        return {
+            REQUESTS: REQUESTS.tails(self.slower, first),
+            DATABASE: DATABASE.tails(self.database_slower, first),
+        }
 
 
 def setting(
@@ -124,9 +134,11 @@ class Hour:
             case "database_calls":
                 found = _drawn(random.poisson, of("requests") * numbers.DATABASE_CALLS)
             case "latency":
-                found = _binned(random, of, "requests", "slow", REQUESTS, _tails(name, given))
+                found = _binned(random, of, "requests", "slow", REQUESTS, given.tails[REQUESTS])
             case "database_latency":
-                found = _binned(random, of, "database_calls", "database_slow", DATABASE, _tails(name, given))
+                found = _binned(
+                    random, of, "database_calls", "database_slow", DATABASE, given.tails[DATABASE]
+                )
             case _:
                 found = _slow(random, of, name, given)
         return found.astype(np.int32)
@@ -143,18 +155,12 @@ def _drawn(draw: Callable[..., Any], first: npt.NDArray[Any], *more: Floats) -> 
     return found
 
 
-def _tails(name: str, given: Setting) -> Floats:
-    if name.startswith("database"):
-        return DATABASE.tails(given.database_slower, given.crowd.first_time)
-    return REQUESTS.tails(given.slower, given.crowd.first_time)
-
-
 def _slow(random: np.random.Generator, of: Callable[[str], Ints], name: str, given: Setting) -> Ints:
     """Draw how many took longer than a limit, out of those that took longer than the limit before."""
     kind, _, limit = name.rpartition("_")
     timing, whole = (DATABASE, "database_calls") if kind == "database_slow" else (REQUESTS, "requests")
     place = timing.limits.index(int(limit))
-    tails = _tails(name, given)[:, :, list(timing.at_limits)]
+    tails = given.tails[timing][:, :, list(timing.at_limits)]
     part = tails[:, :, place]
     if place:
         before = tails[:, :, place - 1]

@@ -23,8 +23,8 @@ from runbook.sandbox.world.world import World, found_parts
 BUSY = 75
 
 
-async def _serve(folder: Path, wire: Path | None, *, owned: bool, postgres: bool) -> None:
-    kinds = tuple(found_parts(postgres=postgres))
+async def _serve(folder: Path, wire: Path | None, *, owned: bool, postgres: bool, valkey: bool) -> None:
+    kinds = tuple(found_parts(postgres=postgres, valkey=valkey))
     server = Server(World(folder / "state.db", kinds=kinds), folder, wire=wire)
     port = await server.start(_port_before(folder))
     address = {
@@ -60,6 +60,7 @@ def main() -> int:
     parser.add_argument("--owned", action="store_true", help="end when standard input ends")
     parser.add_argument("--wire", type=Path, help="record all that crosses the wire in this folder")
     parser.add_argument("--postgres", action="store_true", help="with a real PostgreSQL in it")
+    parser.add_argument("--valkey", action="store_true", help="with a real Valkey in it")
     asked = parser.parse_args()
     asked.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = os.open(asked.folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
@@ -67,7 +68,8 @@ def main() -> int:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         return BUSY
-    asyncio.run(_serve(asked.folder, asked.wire, owned=asked.owned, postgres=asked.postgres))
+    engines = {"postgres": asked.postgres, "valkey": asked.valkey}
+    asyncio.run(_serve(asked.folder, asked.wire, owned=asked.owned, **engines))
     return 0
 
 

@@ -24,10 +24,12 @@ _LETS_GO_S: Final = 15.0
 class WorldProcess:
     """A world that ends with us: `close()`, or our own end, however it comes. A context manager."""
 
-    def __init__(self, folder: Path, *, wire: Path | None = None, postgres: bool = False) -> None:
+    def __init__(
+        self, folder: Path, *, wire: Path | None = None, postgres: bool = False, valkey: bool = False
+    ) -> None:
         """Start it; raises StepFailed with its last words when it does not come up."""
         self.folder = folder
-        self._process = _started(folder, wire, owned=True, postgres=postgres)
+        self._process = _started(folder, wire, owned=True, postgres=postgres, valkey=valkey)
         self.remote = RemoteWorld(_url_of(folder, self._process))
 
     @property
@@ -68,11 +70,13 @@ class WorldProcess:
         self.close()
 
 
-def leave_running(folder: Path, *, wire: Path | None = None, postgres: bool = False) -> RemoteWorld:
+def leave_running(
+    folder: Path, *, wire: Path | None = None, postgres: bool = False, valkey: bool = False
+) -> RemoteWorld:
     """Return the world of `folder`, started in the background unless it runs already, as it is then."""
     if (running := find_world(folder)) is not None:
         return running
-    process = _started(folder, wire, owned=False, postgres=postgres)
+    process = _started(folder, wire, owned=False, postgres=postgres, valkey=valkey)
     remote = RemoteWorld(_url_of(folder, process))
     if process.stdout is not None:
         process.stdout.close()
@@ -101,9 +105,12 @@ def end_world(folder: Path, *, keep: bool = False) -> bool:
     return running is not None
 
 
-def _started(folder: Path, wire: Path | None, *, owned: bool, postgres: bool) -> subprocess.Popen[bytes]:
+def _started(
+    folder: Path, wire: Path | None, *, owned: bool, postgres: bool, valkey: bool
+) -> subprocess.Popen[bytes]:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     options = [*(["--owned"] if owned else []), *(["--postgres"] if postgres else [])]
+    options += ["--valkey"] if valkey else []
     recorded = wire or surroundings.wire()
     options += ["--wire", str(recorded)] if recorded else []
     with (folder / "log").open("ab") as log:

@@ -169,6 +169,12 @@ class Part:
     def play(self, scenario: str) -> None:
         """Begin one of `scenarios`."""
 
+    def time_passes(self) -> None:
+        """Hear that the clock is about to leave `now`: what was done so far was done by then."""
+
+    def lend_to(self, shadow: Part) -> None:
+        """Let a shadow of this part use what this one has opened; it may look, and must leave no trace."""
+
     async def start(self) -> None:
         """Open what it needs besides HTTP: sockets, processes."""
 

@@ -123,6 +123,9 @@ class World:
 
     def advance_to(self, when: datetime) -> None:
         """Let time pass until `when`, stopping wherever a part has work; a time gone by is no error."""
+        if when > self.clock.now():
+            for part in self.parts.values():
+                part.time_passes()
         while due := self._next_due(until=when):
             self.clock.sleep_until(due[0])
             due[1].on_time(self.clock.now())
@@ -205,6 +208,7 @@ class World:
         shadow = World(None, kinds=self._kinds, begins=self.clock.now(), seed=self.seed)
         for name, dumped in dumps.items():
             shadow.part(name).load(dumped)
+            self.part(name).lend_to(shadow.part(name))
         return shadow
 
     # For a person who looks
@@ -242,8 +246,8 @@ class World:
         return {part.name: dict(found) for part in self.parts.values() if (found := part.secrets())}
 
 
-def found_parts(*, postgres: bool = False) -> Iterator[type[Part]]:
-    """Return the parts there are: DNS, visitors, vendors, the site, its users, PostgreSQL when wanted."""
+def found_parts(*, postgres: bool = False, valkey: bool = False) -> Iterator[type[Part]]:
+    """Return the parts there are: DNS, visitors, vendors, the site, its users, and the engines wanted."""
     if find_spec("runbook.sandbox.dns") and find_spec("runbook.sandbox.dns.part"):
         yield importlib.import_module("runbook.sandbox.dns.part").PART
     yield importlib.import_module("runbook.sandbox.traffic.part").PART
@@ -253,3 +257,5 @@ def found_parts(*, postgres: bool = False) -> Iterator[type[Part]]:
         yield importlib.import_module(f"runbook.sandbox.{name}").PART
     if postgres:
         yield importlib.import_module("runbook.sandbox.database").PART
+    if valkey:
+        yield importlib.import_module("runbook.sandbox.valkey").PART

@@ -82,12 +82,28 @@ def test_a_missing_record_at_one_of_two_nameservers_names_that_one(world, step):
 
 
 def test_a_nameserver_that_does_not_answer_is_no_agreement(world, step):
-    """Lame or silent: every set is without an answer there."""
+    """Lame or silent: it is asked once for the zone, and not for every record of it."""
     state, there = fill(step)
     world.internet.break_zone(there.nameservers[0], f"{ZONE}.", "refused")
+    world.internet.break_server(there.nameservers[1], mute=True)
+    before = world.internet.nameservers[there.nameservers[1]].queries
     parity = dns.compare(step, state, at="cloudflare")
-    assert {one.kind for one in parity.disagreements} == {"no answer"}
-    assert {one.observed for one in parity.disagreements} == {"refused"}
+    assert [(one.at, one.kind, one.observed) for one in parity.disagreements] == [
+        ((there.nameservers[0],), "no answer", "refused"),
+        ((there.nameservers[1],), "no answer", "timeout"),
+    ]
+    assert world.internet.nameservers[there.nameservers[1]].queries == before + 1
+    assert {check.status for check in dns.parity_checks(parity)} == {"failed"}
+
+
+def test_a_row_does_not_pass_while_a_nameserver_was_not_asked(world, step):
+    """Two of two alike at the one nameserver that answers is not what was wanted."""
+    state, there = fill(step)
+    world.internet.break_zone(there.nameservers[0], f"{ZONE}.", "refused")
+    checks = dns.parity_checks(dns.compare(step, state, at="cloudflare"))
+    row = next(check for check in checks if check.title == "A at Cloudflare")
+    assert (row.status, row.expected) == ("failed", "2 at each of 2 nameservers")
+    assert row.observed == "2 of 2 alike where it could be asked: not at 1 nameservers"
 
 
 def test_the_zone_as_it_is_now_counts_not_as_it_was(world, step):

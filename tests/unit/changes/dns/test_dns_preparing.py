@@ -33,6 +33,17 @@ def test_the_delegation_is_compared_with_what_it_was(world, step):
     assert check.expected == "ns1.vercel-dns.com, ns2.vercel-dns.com"
 
 
+def test_a_zone_that_changed_since_it_was_read_is_not_written(world, step):
+    """An approval may take a day: what was signed must still be the whole zone."""
+    state = dns.read_zone(step, ZONE)
+    assert dns.unchanged(step, state).holds
+    world.world.play("record-drift")
+    whole, row = dns.unchanged(step, state).failed
+    assert whole.observed == "15 of 16"
+    assert row.title == "status.omnihub.dev CNAME, values"
+    assert "begin anew" in whole.expected
+
+
 def certified(*, status="active", pack="active", hosts=HOSTS, site=(f"{ZONE}.", f"www.{ZONE}.")):
     packs = [Certificate(id="1", kind="universal", status=pack, hosts=hosts, authority="", expires_at=None)]
     return Certified(zone=f"{ZONE}.", status=status, packs=tuple(packs), site=site)
@@ -83,7 +94,7 @@ def test_both_plans_tell_people_and_the_second_one_last(world, step):
     assert kinds == ["Tell", "CreateZone", "WriteRecords", "LowerTtls", "Tell"]
     begins, ends = world.messages()
     assert "begins" in begins
-    assert "caches may hold what was before for 4 h" in ends
+    assert "old answers are kept for 4 h from now" in ends
     assert all("(run r1)" in text for text in (begins, ends))
     conclusion = dns.conclude(step, made, deadlines)
     assert conclusion.numbers["records"].value == 20

@@ -17,6 +17,7 @@ from typing import ClassVar, Final
 
 from runbook.clock import utc_text
 from runbook.sandbox.vendors.cloudflare.analytics import Analytics
+from runbook.sandbox.vendors.cloudflare.billing import Billing
 from runbook.sandbox.vendors.cloudflare.certificates import Certificates
 from runbook.sandbox.vendors.cloudflare.records import Records
 from runbook.sandbox.vendors.cloudflare.rulesets import Rulesets
@@ -61,6 +62,7 @@ class Cloudflare(Part):
         self._rules = Rulesets(self, self.zones)
         self._settings = Settings(self, self.zones)
         self._analytics = Analytics(self, self.zones)
+        self._billing = Billing(self, self.zones, ACCOUNT)
 
     def routes(self) -> Iterable[Route]:
         rows: list[tuple[str, str, str, Callable[[Call], Answer]]] = [
@@ -74,6 +76,7 @@ class Cloudflare(Part):
             *self._rules.routes(),
             *self._settings.routes(),
             *self._analytics.routes(),
+            *self._billing.routes(),
         ]
         for method, path, call, handler in rows:
             changes = False if call in _READS else None

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 SPACE: Final = ("sum", "avg", "min", "max", "count", "p50", "p75", "p90", "p95", "p99")
@@ -59,6 +60,7 @@ class Query:
     fill_zero: bool = False
 
 
+@lru_cache(maxsize=256)
 def read_query(text: str) -> Query:
     """Read a query; Unreadable when it is none, or speaks of what is left out."""
     found = _SHAPE.fullmatch(text.strip())

@@ -171,19 +171,19 @@ def _worked_out(query: Query, window: Window, tags: Tags, cells: Floats) -> Seri
     if not ("visitor_bucket" in query.by and _has_buckets(query)):
         over = over.reshape(window.size, -1, 1)
     values = _over(query.aggregator, over, axis=1)
-    return {
-        _in_bucket(tags, place): np.nan_to_num(values[:, place]) if query.fill_zero else values[:, place]
-        for place in np.flatnonzero(~np.isnan(values).all(axis=0)).tolist()
-    }
-
-
-def _in_bucket(tags: Tags, bucket: int) -> Tags:
-    """Return a group's tags with its bucket in its place."""
-    return tuple(f"visitor_bucket:{bucket}" if tag == _ANY_BUCKET else tag for tag in tags)
+    if query.fill_zero:
+        values = np.nan_to_num(values)
+    there = np.flatnonzero(~np.isnan(values).all(axis=0)).tolist()
+    if _ANY_BUCKET not in tags or not _has_buckets(query):
+        return {tags: values[:, 0]} if there else {}
+    at = tags.index(_ANY_BUCKET)
+    return {(*tags[:at], f"visitor_bucket:{n}", *tags[at + 1 :]): values[:, n] for n in there}
 
 
 def _over(how: str, values: Floats, *, axis: int) -> Floats:
     """Bring values together; where there is none, there is none after it."""
+    if values.shape[axis] == 1 and how != "count":
+        return values.squeeze(axis)
     there = ~np.isnan(values)
     number = there.sum(axis=axis)
     match how:
@@ -196,7 +196,7 @@ def _over(how: str, values: Floats, *, axis: int) -> Floats:
         case "max":
             found = np.where(there, values, -np.inf).max(axis=axis)
         case _:
-            found = np.nansum(values, axis=axis) / number
+            found = np.nansum(values, axis=axis) / np.maximum(number, 1)
     result: Floats = np.where(number > 0, found, np.nan)
     return result
 

@@ -101,19 +101,17 @@ def timeseries(traffic: Traffic, body: Any) -> Answer:
     every_s = _interval_s(asked)
     window = window_of(asked.since, asked.until, every_s)
     found = points(traffic, asked.queries, window)
-    columns = [value_of(formula, found) for formula in asked.formulas]
-    rows = [
-        (number, tags, values, _unit(asked, asked.formulas[number]))
-        for number, series in enumerate(columns)
-        for tags, values in series.items()
-    ]
-    matrix = np.concatenate([np.empty(0), *(values for _, _, values, _ in rows)]).reshape(-1, window.size)
+    shown: list[Doc] = []
+    lines: list[Floats] = [np.empty(0)]
+    for number, formula in enumerate(asked.formulas):
+        unit = _unit(asked, formula)
+        column = value_of(formula, found)
+        told = unit and [unit, None]
+        shown += [{"group_tags": tags, "query_index": number, "unit": told} for tags in column]
+        lines += column.values()
+    matrix = np.concatenate(lines).reshape(-1, window.size)
     some = ~np.isnan(matrix).all(axis=0)
     times = (window.since + window.every * np.flatnonzero(some)) * MINUTE_S * 1000
-    shown = [
-        {"group_tags": list(tags), "query_index": number, "unit": unit and [unit, None]}
-        for number, tags, _, unit in rows
-    ]
     attributes = {"series": shown, "times": times.tolist(), "values": np.ascontiguousarray(matrix[:, some])}
     data = {"data": {"type": "timeseries_response", "attributes": attributes}}
     return Answer(200, orjson.dumps(data, option=orjson.OPT_SERIALIZE_NUMPY))

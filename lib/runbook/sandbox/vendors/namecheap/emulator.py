@@ -48,7 +48,7 @@ class Namecheap(Registrar):
         **BY_HAND,
         "namecheap-key-refused": "Namecheap's API access is switched off: its balance fell below the least",
         "namecheap-hiccup": "Namecheap's next three replies are an error that goes away",
-        "namecheap-busy": "Somebody else has used up this minute's calls to Namecheap: the next four are 405",
+        "namecheap-busy": "Somebody else has used up this minute's calls to Namecheap: the next two are 405",
         "registered-at-godaddy": f"{MAIN} is registered at GoDaddy",
     }
 
@@ -94,7 +94,7 @@ class Namecheap(Registrar):
             case "namecheap-hiccup":
                 self.table("state").put("hiccups", {"left": 3})
             case "namecheap-busy":
-                self.table("state").put("busy", {"left": 4})
+                self.table("state").put("busy", {"left": 2})
             case "registered-at-godaddy" if MAIN in self.table("domains"):
                 self.table("domains").drop(MAIN)
             case _:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import ClassVar, Final
 
+from runbook.sandbox.vendors.vercel.billing import Billing
 from runbook.sandbox.vendors.vercel.deployments import BUILD_TAKES, CURRENT, Deployments
 from runbook.sandbox.vendors.vercel.desk import TEAM, TEAM_SLUG, Desk, no
 from runbook.sandbox.vendors.vercel.domains import DOMAIN, Domains
@@ -62,12 +63,14 @@ class Vercel(Part):
         "rollback-fails": "the next rollback ends as failed, and nothing has moved",
         "promote-fails": "the next promote ends as failed, and nothing has moved",
         "rollback-slow": "the next rollback takes seven minutes",
+        "charges-missing": "Vercel's bill will never have the rows of today",
+        "usage-surge": "from today on, twelve times as much is used at Vercel",
     }
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
         self.traffic = Traffic(self)
-        self.projects = Projects(self)
+        self.billing, self.projects = Billing(self), Projects(self)
         self.domains, self.records = Domains(self), Records(self)
         self.deployments = Deployments(self, self.projects)
         self.releases = Releases(self, self.projects, self.deployments, self.traffic, self._meddle)
@@ -81,6 +84,7 @@ class Vercel(Part):
             self.deployments,
             self.releases,
             self.moving,
+            self.billing,
         )
         for desk in desks:
             yield from desk.routes()
@@ -129,6 +133,8 @@ class Vercel(Part):
             case "foreign-release" | "foreign-promote":
                 self.table("habits").put(scenario, {})
                 self._meddle()
+            case "charges-missing" | "usage-surge":
+                self.billing.play(scenario)
             case _:
                 self.table("habits").put(scenario, {})
 
