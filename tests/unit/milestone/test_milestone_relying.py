@@ -99,7 +99,7 @@ def with_changed(name, old, new, *, sums=False):
 
 
 def scraps_changed(office, run):
-    write_book(run, dict.fromkeys(scraps_of(run), 1.0))
+    write_book(run, dict.fromkeys(scraps_of(run), -7.0))
     sign(office, run)
 
 
