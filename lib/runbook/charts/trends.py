@@ -89,12 +89,12 @@ def cost_bars(
     total = sum(one.known_usd if one.forecast_usd is None else one.forecast_usd for one in ours)
     unknown = [one.service for one in ours if one.forecast_usd is None]
     at_least = "at least " if unknown else ""
-    head = f"{at_least}${total:,.2f} of ${planned_usd:,.2f} planned for the month"
+    head = f"{at_least}${total:,.2f} of ${planned_usd:,.2f} planned"
     over = round(total, 2) > round(limit_usd, 2)
     full = max(1.0, *(max(one.planned_usd or 0.0, one.forecast_usd or 0.0) for one in rows))
     with theme():
         figure, canvas = page(_HEAD_PT + 30 * len(rows) + 76, name=name)
-        heading(canvas, head[0].upper() + head[1:], "Forecast to the month's end; the outline is the plan")
+        heading(canvas, head[0].upper() + head[1:], "Forecast for the month; the outline is the plan")
         for number, one in enumerate(rows):
             _service(canvas, _HEAD_PT + 30 * number, one, full=full)
         top = _HEAD_PT + 30 * len(rows) + 6
@@ -192,7 +192,7 @@ def latency_by_day(days: Sequence[Timed], *, p95_limit_ms: float, database_limit
     )
     worst = max(one.p95_ms or 0.0 for one in days)
     within = "under" if worst < p95_limit_ms else "not under"
-    head = f"P95 {worst:,.0f}{GAP}ms on the slowest day, {within} {p95_limit_ms:,.0f}{GAP}ms"
+    head = f"P95 {worst:,.0f}{GAP}ms at worst, {within} {p95_limit_ms:,.0f}{GAP}ms"
 
     def down(value: float) -> float:
         return _FLOOR - min(value, high) / high * (_FLOOR - _TOP)
