@@ -16,9 +16,10 @@ from runbook import catalogue, surroundings
 from runbook.campaign import RUN_BEGINS, Result, judge
 from runbook.driving import Driver
 from runbook.errors import RunbookError
+from runbook.harming import harm
 from runbook.opening import OWN, Beginning, prepare
 from runbook.parameters import load_parameters, read_schema
-from runbook.plan import Played, Scenario, load_environment
+from runbook.plan import First, Played, Scenario, load_environment
 from runbook.rehearsing import folder_of, start_world
 from runbook.sandbox.world.launch import WorldProcess
 from runbook.summary import Summary
@@ -92,6 +93,8 @@ def run_drill(
                     return result(
                         summary, f"{begin.run_id}, before it, is {summary.status}: {summary.verdict}"
                     )
+                if isinstance(played, First):
+                    harm(surroundings.outputs_folder(root) / begin.run_id, played.afterwards)
     except (RunbookError, OSError) as error:
         return result(None, f"not run: {error}")
     found = result(summary, judge(drill.scenario, summary))

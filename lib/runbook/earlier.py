@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -50,7 +49,7 @@ def read_earlier(
 def list_runs(outputs: Path) -> tuple[Sighting, ...]:
     """Return the runs in `outputs`, newest first, by the first line of each journal, which nobody verified.
 
-    A journal that cannot be read is a run all the same: its folder's name has to do.
+    A journal whose first line is damaged is a run all the same, of whatever runbook: `damaged` says so.
     """
     found = [_sighted(path) for path in outputs.glob(f"*/{JOURNAL}")]
     long_ago = datetime.min.replace(tzinfo=UTC)
@@ -59,14 +58,15 @@ def list_runs(outputs: Path) -> tuple[Sighting, ...]:
 
 def _sighted(path: Path) -> Sighting:
     run_id = path.parent.name
-    stem, _, rest = run_id.partition("-")
     try:
         with path.open("rb") as journal:
-            line = json.loads(journal.readline())
-        told, at = line["data"], datetime.fromisoformat(line["at"]).astimezone(UTC)
+            line = Record.parse(journal.readline().removesuffix(b"\n"), where=str(path))
+        told, at = line.data, datetime.fromisoformat(line.at).astimezone(UTC)
         runbook, environment = str(told["runbook"]), str(told["environment"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return Sighting(run_id=run_id, runbook=stem, environment=rest.partition("-")[0], opened_at=None)
+    except (OSError, ValueError, KeyError, JournalError):
+        runbook, _, rest = run_id.partition("-")
+        environment = rest.partition("-")[0]
+        return Sighting(run_id=run_id, runbook=runbook, environment=environment, opened_at=None, damaged=True)
     return Sighting(run_id=run_id, runbook=runbook, environment=environment, opened_at=at)
 
 

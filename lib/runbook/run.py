@@ -200,7 +200,8 @@ class Run(Waiting):
             self._recorder.close()
         summary = self.summary()
         for name, number in summary.numbers.items():
-            showing.show_scrap(name, number.value)
+            if number.value is not None:  # what is unknown leaves no scrap: scrapbook cannot read it back
+                showing.show_scrap(name, number.value)
         showing.show_scrap("run_id", summary.run_id)
         return summary
 

@@ -116,12 +116,16 @@ class Earlier:
 
 @dataclass(frozen=True)
 class Sighting:
-    """A run in outputs/ by what its first line says of itself: unverified, a hint where to look."""
+    """A run in outputs/ by what its first line says of itself: unverified, a hint where to look.
+
+    Of a `damaged` first line only the folder's name is left.
+    """
 
     run_id: str
     runbook: str
     environment: str
     opened_at: datetime | None
+    damaged: bool = False
 
 
 def _no_earlier(run_id: str) -> Earlier:

@@ -38,7 +38,7 @@ FLOORS = [
     ["opening"],
     ["warm"],
     ["engine", "sealing"],
-    ["driving", "campaign", "due", "approving"],
+    ["driving", "campaign", "due", "approving", "harming"],
     ["drilling"],
     ["ending"],
     ["terminal", "commands_sandbox"],

@@ -91,9 +91,7 @@ def scorecard(criteria: Sequence[Limited]) -> Figure:
         for number, one in enumerate(rows):
             _gauge(canvas, _HEAD_PT + _ROW_PT * number, one, full=full)
         floor = _HEAD_PT + _ROW_PT * len(rows)
-        at = WIDTH_PT / full
-        canvas.plot([at, at], [_HEAD_PT + 12, floor - 4], color=ALERT, lw=1.2, zorder=3)
-        line(canvas, at, floor + 6, "the limit", colour=ALERT, align="right")
+        line(canvas, WIDTH_PT / full, floor + 6, "the limit", colour=ALERT, align="right")
     figure.set_label(f"{head}: " + "; ".join(map(_gauge_words, rows)) + ".")
     return figure
 
@@ -101,17 +99,17 @@ def scorecard(criteria: Sequence[Limited]) -> Figure:
 def _gauge(canvas: Axes, top: float, one: Limited, *, full: float) -> None:
     """Draw one limit: its name and number above a bar, hatched where nothing is known."""
     good = one.finding == _MET
-    line(canvas, 0, top + 8, f"{'' if good else '! '}{one.title}", bold=not good)
+    line(canvas, 0, top + 8, _short(f"{'' if good else '! '}{one.title}"), bold=not good)
     text = one.number if one.share is not None else _UNKNOWN
     line(
         canvas, WIDTH_PT, top + 8, f"{text}, limit {one.limit}", colour=INK if good else ALERT, align="right"
     )
     middle = top + 23
-    canvas.barh(middle, WIDTH_PT / full, height=_BAR_PT, color="none", edgecolor=RULE, lw=0.8)
+    at = WIDTH_PT / full
+    canvas.barh(middle, at, height=_BAR_PT, color="none", edgecolor=RULE, lw=0.8)
+    canvas.plot([at, at], [middle - 7, middle + 7], color=ALERT, lw=1.6, zorder=3)
     if one.share is None:
-        canvas.barh(
-            middle, WIDTH_PT / full, height=_BAR_PT, color="none", edgecolor=SOFT, hatch="////", lw=0.8
-        )
+        canvas.barh(middle, at, height=_BAR_PT, color="none", edgecolor=SOFT, hatch="////", lw=0.8)
         return
     length = max(one.share * WIDTH_PT / full, 1.0)
     canvas.barh(middle, length, height=_BAR_PT, color=MAIN if good else ALERT, zorder=2)
@@ -221,9 +219,8 @@ def timeline(stretches: Sequence[Stretch]) -> Figure:
     height = _HEAD_PT + 34 * len(stretches) + 22
     with theme():
         figure, canvas = page(height, name=name)
-        heading(
-            canvas, f"The rollout took {span_s / 86400:.1f} days: {state}", "Runs by their own records (UTC)"
-        )
+        told = f"{span_s / 86400:.1f} days of rollout, by the runs' own records (UTC)"
+        heading(canvas, f"{state[0].upper()}{state[1:]}", told)
         for number, one in enumerate(stretches):
             _stretch(canvas, _HEAD_PT + 34 * number, one, begins=begins, span_s=span_s)
         floor = _HEAD_PT + 34 * len(stretches)

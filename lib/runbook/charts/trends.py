@@ -20,7 +20,7 @@ from runbook.charts.theme import (
     theme,
     words_only,
 )
-from runbook.charts.words import GAP, seconds_text
+from runbook.charts.words import GAP, count_text, seconds_text
 from runbook.values import skipped_input
 
 if TYPE_CHECKING:
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 
 _HEAD_PT, _ROW_PT, _BAR_PT = 46.0, 36.0, 9.0
 _TOP, _FLOOR, _PLOT_PT = 58.0, 150.0, WIDTH_PT - 92.0
-_APART_PT = 13.0
+_APART_PT, _MARK_PT = 13.0, 62.0
 
 
 class Service(Protocol):
-    """A service's month: `planned_usd` None where the plan has none, `forecast_usd` where none is known."""
+    """A service's month: `planned_usd` is None where the plan has none, `forecast_usd` where unknown."""
 
     @property
     def service(self) -> str: ...
@@ -89,12 +89,12 @@ def cost_bars(
     total = sum(one.known_usd if one.forecast_usd is None else one.forecast_usd for one in ours)
     unknown = [one.service for one in ours if one.forecast_usd is None]
     at_least = "at least " if unknown else ""
-    head = f"{at_least}${total:,.2f} of ${planned_usd:,.2f} planned for the month"
+    head = f"{at_least}${total:,.2f} of ${planned_usd:,.2f} planned"
     over = round(total, 2) > round(limit_usd, 2)
     full = max(1.0, *(max(one.planned_usd or 0.0, one.forecast_usd or 0.0) for one in rows))
     with theme():
         figure, canvas = page(_HEAD_PT + 30 * len(rows) + 76, name=name)
-        heading(canvas, head[0].upper() + head[1:], "Forecast to the month's end; the outline is the plan")
+        heading(canvas, head[0].upper() + head[1:], "Forecast for the month; the outline is the plan")
         for number, one in enumerate(rows):
             _service(canvas, _HEAD_PT + 30 * number, one, full=full)
         top = _HEAD_PT + 30 * len(rows) + 6
@@ -143,17 +143,19 @@ def _service(canvas: Axes, top: float, one: Service, *, full: float) -> None:
 def _sum(
     canvas: Axes, top: float, total_usd: float, *, over: bool, marks: Sequence[tuple[str, float]]
 ) -> None:
-    """Draw the sum on a scale that ends past the last mark, each mark with its amount in two rows."""
+    """Draw the sum on a scale that ends past the last mark; each mark with its amount, in two rows."""
     scale = (WIDTH_PT - 4) / max(total_usd, *(amount for _, amount in marks))
     canvas.plot([0, WIDTH_PT], [top, top], color=RULE, lw=0.8)
     line(canvas, 0, top + 12, "the plan's services together", bold=True)
     middle = top + 28
     canvas.barh(middle, max(total_usd * scale, 1.0), height=_BAR_PT, color=ALERT if over else MAIN, zorder=2)
     for number, (word, amount) in enumerate(marks):
-        x = amount * scale
-        last = middle + 14 + _APART_PT * (number % 2)
-        canvas.plot([x, x], [middle - 7, last - 5], color=INK, lw=1.0, zorder=3)
-        line(canvas, min(x + 2, WIDTH_PT), last, f"{word} ${amount:,.0f}", colour=SOFT, align="right")
+        x, row = amount * scale, middle + 14 + _APART_PT * (number % 2)
+        canvas.plot([x, x], [middle - 7, row - 5], color=INK, lw=1.0, zorder=3)
+        # The first two stand left of their marks, the others right of them while there is room.
+        leftwards = number <= 1 or x + _MARK_PT > WIDTH_PT
+        at, align = (x + 2, "right") if leftwards else (x - 2, "left")
+        line(canvas, min(at, WIDTH_PT), row, f"{word} ${amount:,.0f}", colour=SOFT, align=align)
 
 
 def _sentence(head: str, rows: Sequence[Service]) -> str:
@@ -190,7 +192,7 @@ def latency_by_day(days: Sequence[Timed], *, p95_limit_ms: float, database_limit
     )
     worst = max(one.p95_ms or 0.0 for one in days)
     within = "under" if worst < p95_limit_ms else "not under"
-    head = f"P95 {worst:,.0f}{GAP}ms on the slowest day, {within} {p95_limit_ms:,.0f}{GAP}ms"
+    head = f"P95 {worst:,.0f}{GAP}ms at worst, {within} {p95_limit_ms:,.0f}{GAP}ms"
 
     def down(value: float) -> float:
         return _FLOOR - min(value, high) / high * (_FLOOR - _TOP)
@@ -249,7 +251,7 @@ def drill_trend(drills: Sequence[Drilled], *, rto_limit_s: float, rpo_limit_s: f
     failed = len(drills) - len(timed)
     with theme():
         figure, canvas = page(178, name=name)
-        heading(canvas, head, f"RTO of {len(timed)} drills, oldest first")
+        heading(canvas, head, f"RTO of {count_text(len(timed), 'drill')}, oldest first")
         canvas.plot([0, WIDTH_PT], [_FLOOR, _FLOOR], color=INK, lw=0.8)
         canvas.plot([0, WIDTH_PT], [_TOP + 8, _TOP + 8], color=RULE, lw=0.8, zorder=0)
         line(canvas, 0, _TOP - 2, seconds_text(longest), colour=SOFT)

@@ -110,6 +110,8 @@ def as_criterion(comparison: Comparison) -> Iterator[Criterion]:
 
 def _find(step: Step, scorecard: Scorecard) -> str:
     """Return the newest report of this rollout at an earlier milestone, empty when there is none."""
+    if scorecard.deployed_at is None:
+        return ""
     earlier_ones = MILESTONES[: MILESTONES.index(scorecard.milestone)]
     mine = [one for one in step.runs() if one.runbook == RUNBOOK and one.run_id != step.run_id]
     for one in [one for one in mine if one.environment == step.environment().name][:LOOKS_AT_MOST]:

@@ -9,7 +9,7 @@ from typing import Final
 from runbook.changes import traffic
 from runbook.milestone.order import Order
 from runbook.milestone.relying import NONE, Kept, examine, keep, result_of
-from runbook.step import Earlier, Step
+from runbook.step import Earlier, Sighting, Step
 from runbook.values import Value, html_table, shown
 
 DRILL, PRECONFIGURATION, MIGRATION, CANARY = (
@@ -75,8 +75,11 @@ class Gathered(Value):
     version: str
 
     def timeline(self) -> tuple[Stretch, ...]:
-        """Return the runs in time, as a chart draws them; of a phase, the time that it was watched."""
-        before = [Stretch.of(one) for one in (self.drill, self.preconfiguration, self.migration)]
+        """Return the runs in time, as a chart draws them; of a phase, the time that it was watched.
+
+        The drill is not among them: it is practice, and its clock is the real one also in a rehearsal.
+        """
+        before = [Stretch.of(one) for one in (self.preconfiguration, self.migration)]
         phases = [Stretch.of(one.run, since=one.began_at, until=one.ends_at) for one in self.phases]
         return (*before, *phases)
 
@@ -114,11 +117,14 @@ def gather(step: Step, order: Order) -> Gathered:
 def find(step: Step, runbook: str) -> tuple[str, tuple[str, ...]]:
     """Return the newest run of a runbook that can be relied on, and the newer ones that cannot.
 
-    Runs of mode plan and those under way or parked are no evidence and are not counted. Empty: there is none.
+    Runs of mode plan and those under way or parked are no evidence and are not counted. One whose first line
+    is damaged is in doubt whenever it was: its time is not known either. Empty: there is none.
     """
     environment, passed = step.environment().name, list[str]()
-    known = [one for one in step.runs() if _may_be(one.run_id, one.runbook, runbook)]
-    mine = [one for one in known if one.environment == environment and one.run_id != step.run_id]
+    others = [one for one in step.runs() if one.run_id != step.run_id]
+    passed += [one.run_id for one in others if one.damaged and _may_be(one, runbook)]
+    whole = [one for one in others if not one.damaged and runbook in (one.runbook, _stem(one.run_id))]
+    mine = [one for one in whole if one.environment == environment]
     for one in mine[:LOOKS_AT_MOST]:
         earlier, problems = examine(step, one.run_id, runbook=runbook)
         if earlier is not None and _no_evidence(earlier):
@@ -129,9 +135,13 @@ def find(step: Step, runbook: str) -> tuple[str, tuple[str, ...]]:
     return "", tuple(passed)
 
 
-def _may_be(run_id: str, says: str, runbook: str) -> bool:
-    """Whether a run is of a runbook by its own word or by its name: a changed first line hides nothing."""
-    return runbook in (says, run_id.partition("-")[0])
+def _may_be(damaged: Sighting, runbook: str) -> bool:
+    """Whether a run whose first line is damaged may be of a runbook: by its name, or by a name of its own."""
+    return _stem(damaged.run_id) == runbook or "-" not in damaged.run_id
+
+
+def _stem(run_id: str) -> str:
+    return run_id.partition("-")[0]
 
 
 def _no_evidence(earlier: Earlier) -> bool:

@@ -131,11 +131,11 @@ def _technical(plan: RolloutPlan, sources: Sources) -> Iterator[Criterion]:
             limit=f"{below:g} ms",
             share=None if value is None else value / below,
         )
-    yield _uptime(plan, service)
+    yield _uptime(plan, sources)
     yield Criterion.of(
         "technical",
         "automated backups",
-        holds=sources.backups.holds,
+        holds=_anchored(sources, sources.backups.holds),
         observed=sources.backups.observed(),
         expected=f"one every {sources.backups.every_days:g} day",
         source=SUPABASE,
@@ -163,19 +163,19 @@ def _deployed(at_most: int, sources: Sources) -> Criterion:
     )
 
 
-def _uptime(plan: RolloutPlan, service: ServiceRecord) -> Criterion:
+def _uptime(plan: RolloutPlan, sources: Sources) -> Criterion:
     """Judge uptime from both ends: silent minutes are neither up nor down.
 
     Met if it is even with every silent minute down, not met if it is not even with every one up.
     """
-    target = plan.slos.uptime.target_percent / WHOLE
+    service, target = sources.service, plan.slos.uptime.target_percent / WHOLE
     at_most = 1 - service.down_min / service.minutes
     holds = True if service.uptime_at_least > target else None if at_most > target else False
     budget = service.budget
     return Criterion.of(
         "technical",
         "uptime",
-        holds=holds,
+        holds=_anchored(sources, holds),
         observed=(
             f"{_number(service.uptime, WHOLE, '%', 3)}: {service.down_min:g} minutes down, "
             f"{budget.remaining:.1%} of the month's budget left{_silence(service)}"
@@ -197,7 +197,7 @@ def _business(plan: RolloutPlan, sources: Sources) -> Iterator[Criterion]:
     yield Criterion.of(
         "business",
         "cost within the budget",
-        holds=costing.within,
+        holds=_anchored(sources, costing.within),
         observed=costing.observed(),
         expected=f"${plan.costs.total_usd_per_month:,.2f} a month, ${costing.limit_usd:,.2f} at the most",
         source=BILLS,
@@ -271,7 +271,15 @@ def _known(sources: Sources, holds: bool | None) -> bool | None:
     """Return a finding about the whole time; a good one is not known where too much of it is silent."""
     service = sources.service
     silent = service.silent_min > SILENT_AT_MOST * service.minutes
-    return None if holds and silent else holds
+    return _anchored(sources, None if holds and silent else holds)
+
+
+def _anchored(sources: Sources, holds: bool | None) -> bool | None:
+    """Return a finding about the milestone; a good one is not known where no record tells when that was.
+
+    Else who damages the last phase's record would choose which days are looked at.
+    """
+    return None if holds and sources.gathered.deployed_at is None else holds
 
 
 def _silence(service: ServiceRecord) -> str:

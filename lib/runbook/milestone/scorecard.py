@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from datetime import datetime
 from typing import Final, Literal
 
@@ -92,6 +91,11 @@ class Criterion(Value):
             source="a person",
         )
 
+    def in_a_row(self) -> tuple[str, str]:
+        """Return it as a pair of texts."""
+        said = f"{self.finding}: {self.observed}; expected {self.expected}"
+        return (f"{MARKS[self.finding]} {self.title}", said)
+
     def as_check(self) -> Check:
         """Return it as a check: what is not known has not passed; what a person must say stays open."""
         if self.finding == "needs a person":
@@ -100,6 +104,34 @@ class Criterion(Value):
             )
         said = self.observed if self.finding != "not known" else f"not known: {self.observed}"
         return Check.of(self.title, holds=self.finding == "met", observed=said, expected=self.expected)
+
+
+class Part(Value):
+    """The criteria of one group, as a table to read and to sign."""
+
+    group: Group
+    criteria: tuple[Criterion, ...]
+
+    def count(self, finding: Finding) -> int:
+        return sum(one.finding == finding for one in self.criteria)
+
+    def rows(self) -> list[tuple[str, str]]:
+        return [one.in_a_row() for one in self.criteria]
+
+    def _repr_html_(self) -> str:
+        head = ("", "criterion", "observed", "expected", "source", "signed: name, date")
+        rows = [
+            (
+                f"{MARKS[one.finding]} {one.finding}",
+                one.title,
+                one.observed,
+                one.expected,
+                one.source,
+                TO_SIGN if one.finding == "needs a person" else "",
+            )
+            for one in self.criteria
+        ]
+        return html_table(rows, head=head)
 
 
 class Scorecard(Value):
@@ -128,30 +160,17 @@ class Scorecard(Value):
         return tuple(one for one in self.criteria if one.finding in ("not met", "not known"))
 
     def rows(self) -> list[tuple[str, str]]:
-        return [
-            (f"{MARKS[one.finding]} {one.title}", f"{one.finding}: {one.observed}; expected {one.expected}")
-            for one in self.criteria
-        ]
+        return [one.in_a_row() for one in self.criteria]
+
+    def of(self, group: Group) -> Part:
+        """Return the criteria of one group, with their places to sign."""
+        return Part(group=group, criteria=tuple(one for one in self.criteria if one.group == group))
 
     def _repr_html_(self) -> str:
-        head = ("", "criterion", "observed", "expected", "source", "signed: name, date")
-        parts = []
-        for group, title in GROUPS.items():
-            mine = [one for one in self.criteria if one.group == group]
-            rows = [
-                (
-                    f"{MARKS[one.finding]} {one.finding}",
-                    one.title,
-                    one.observed,
-                    one.expected,
-                    one.source,
-                    TO_SIGN if one.finding == "needs a person" else "",
-                )
-                for one in mine
-            ]
-            if rows:
-                parts.append(f"<p><strong>{html.escape(title)}</strong></p>{html_table(rows, head=head)}")
-        return f"<p>{html.escape(self.counts())}</p>{''.join(parts)}"
+        rows = [
+            (title, *(str(self.of(group).count(one)) for one in FINDINGS)) for group, title in GROUPS.items()
+        ]
+        return html_table(rows, head=("criteria", *FINDINGS))
 
 
 def _plural(finding: Finding, count: int) -> str:

@@ -13,7 +13,7 @@ from runbook.plan.loading import (
 )
 from runbook.plan.organisation import SignatureRule
 from runbook.plan.rollout import RolloutPlan
-from runbook.plan.scenarios import Expected, Played, Scenario, Scenarios
+from runbook.plan.scenarios import Expected, First, Played, Scenario, Scenarios
 from runbook.plan.secrets import Secrets
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "Database",
     "Environment",
     "Expected",
+    "First",
     "Freeze",
     "Freshness",
     "Gates",

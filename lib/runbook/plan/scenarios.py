@@ -62,6 +62,9 @@ class First(Played):
     gives: Name | None = Field(
         default=None, description="the parameter of the runs after it that gets this run's name"
     )
+    afterwards: Literal["nothing", "summary changed", "signature removed", "run removed"] = Field(
+        default="nothing", description="what somebody does to its record once it is sealed"
+    )
 
 
 class Scenario(Played):

@@ -34,7 +34,7 @@ def agree(record, world, since, until):
 
 
 def test_numbers_are_those_of_the_raw_traffic_across_a_months_end():
-    """From November into December: requests, errors, bad minutes, by day; the outage of the 28th is in it."""
+    """From November into December, by the day: requests, errors, bad minutes; an outage is in it."""
     since, until = at(11, 27, 18, 30), at(12, 1, 6, 15)
     with memory_world() as world:
         world.world.play("budget-spent")
