@@ -3,8 +3,8 @@
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
-from runbook.costs import Charge, month_bounds, month_costs
 
+from runbook.costs import Charge, month_bounds, month_costs
 from runbook.milestone.backups import BackupRecord
 from runbook.milestone.costing import Costing
 from runbook.milestone.gathering import Gathered, Phase
