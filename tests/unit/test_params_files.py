@@ -80,7 +80,7 @@ def test_every_sabotage_is_a_no_go():
 
 
 def test_make_drill_runs_the_rollout_once_and_one_failing_row_a_runbook():
-    """It stays short: each runbook once as it should be, in a row of its own or before another, and once failing."""
+    """It stays short: each runbook once as it should be, alone or before another, and once failing."""
     rows = [row for row in DRILLS if row.in_make_drill]
     for runbook in {row.runbook for row in DRILLS}:
         failing = [row for row in rows if row.runbook == runbook and row.expected.status != "done"]
