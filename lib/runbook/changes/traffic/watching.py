@@ -284,8 +284,9 @@ def _call_somebody(step: Step, under_way: UnderWay, seen: Look, *, last: bool) -
 
 
 def _keep(step: Step, memory: _Memory, under_way: UnderWay) -> None:
-    """Keep the minutes that were judged, so that the verdict can be worked out again by anybody."""
-    lines = "".join(f"{minute.model_dump_json()}\n" for minute in memory.minutes)
+    """Keep the phase's minutes, so that with those of the phases before anybody can judge them again."""
+    since = floor(under_way.began_at)
+    lines = "".join(f"{minute.model_dump_json()}\n" for minute in memory.minutes if minute.at >= since)
     name = f"minutes-phase-{under_way.phase.number}.jsonl.gz"
     step.evidence(name, gzip.compress(lines.encode(), 6, mtime=0))
 
