@@ -196,7 +196,7 @@ def test_a_rehearsal_may_go_unsigned(project, signed, says):
 
 
 def test_a_rehearsal_leaves_one_page_and_the_line_that_says_why(project):
-    """Run, expected, got, time on a page that the index leads to; what is not as expected is exit 1."""
+    """Each row is on a page that the index leads to; what is not as expected is exit 1 and told."""
     scenarios(
         project,
         {"name": "good"},
@@ -214,7 +214,7 @@ def test_a_rehearsal_leaves_one_page_and_the_line_that_says_why(project):
 
 
 def test_an_interrupted_rehearsal_leaves_nothing_running(project):
-    """Ctrl-C reaches all of a terminal: kernels, worlds and the forking process are gone with it."""
+    """Ctrl-C in a terminal: kernels, worlds and the forking process are gone, and the records say why."""
     book = project / "notebooks/drills/toy.ipynb"
     stuck = "pathlib.Path(f'stuck{x}').touch() or threading.Event().wait()"
     source = json.dumps(f"import pathlib, threading; {stuck}")[1:-1]

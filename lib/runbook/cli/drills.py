@@ -13,7 +13,7 @@ from rich.markup import escape
 
 from runbook import campaign, commands_sandbox, terminal
 from runbook.board import Board
-from runbook.cli.app import AsJson, app, out, print_json, root, watching
+from runbook.cli.app import AsJson, app, err, out, print_json, root, watching
 from runbook.clock import WallClock
 from runbook.opening import run_folder
 from runbook.plan import load_scenarios
@@ -45,7 +45,11 @@ def drill(
     )
     drills = [prepare_drill(place, row) for row in rows]
     began_at, began = WallClock().now(), time.monotonic()
-    results = _drill(place, drills, jobs=jobs, quiet=as_json)
+    try:
+        results = _drill(place, drills, jobs=jobs, quiet=as_json)
+    except KeyboardInterrupt:
+        err.print("interrupted; the runs that were under way have it on record: runbook status")
+        raise typer.Exit(1) from None
     drilled = [_drilled(result) for result in results]
     outputs = run_folder(place, "x").parent
     page = write_rehearsal(outputs, drilled, at=began_at, took_s=time.monotonic() - began, jobs=jobs)
