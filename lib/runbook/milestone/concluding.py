@@ -29,9 +29,8 @@ def conclude(
     """Return the verdict in a sentence, and the numbers for the reports after this one."""
     plan = step.rollout()
     ratio, month = service.error_ratio, costing.latest
-    sign = f"; to sign: {', '.join(one.title for one in scorecard.to_sign)}" if scorecard.to_sign else ""
     return Conclusion(
-        verdict=f"{scorecard.milestone}: {scorecard.counts()}; {comparison.in_words()}{sign}.",
+        verdict=f"{scorecard.milestone}: {scorecard.counts()}; {comparison.in_words()}.",
         numbers={
             "uptime_percent": Number(
                 title="Uptime", value=None if service.uptime is None else service.uptime * WHOLE, unit="%"

@@ -65,5 +65,5 @@ def _month(costs: MonthCosts) -> str:
     at_least = "at least " if costs.unknown else ""
     unknown = f" (unknown: {', '.join(costs.unknown)})" if costs.unknown else ""
     missing = sum(len(one.missing_days) for one in costs.services)
-    days = f", {missing} days of bills missing" if missing else ""
+    days = f", {missing} {'day' if missing == 1 else 'days'} of bills missing" if missing else ""
     return f"{costs.month:%Y-%m}: {at_least}{usd(costs.forecast_usd)} forecast{unknown}{days}"

@@ -178,7 +178,7 @@ def _uptime(plan: RolloutPlan, sources: Sources) -> Criterion:
         holds=_anchored(sources, holds),
         observed=(
             f"{_number(service.uptime, WHOLE, '%', 3)}: {service.down_min:g} minutes down, "
-            f"{budget.remaining:.1%} of the month's budget left{_silence(service)}"
+            f"{budget.remaining * WHOLE:.1f} % of the month's budget left{_silence(service)}"
         ),
         expected=(
             f"over {plan.slos.uptime.target_percent:g} % "

@@ -107,7 +107,7 @@ class ServiceRecord(Value):
                 f"{one.silent_min:g}",
                 text(one.burn(self.objective), "{:.2f}"),
                 text(one.requests, "{:,.0f}"),
-                text(one.error_ratio, "{:.3%}"),
+                text(one.error_ratio, "{:.3f} %", times=WHOLE),
                 text(one.p95_ms, "{:,.0f} ms"),
                 text(one.database_ms, "{:,.0f} ms"),
             )
@@ -115,19 +115,17 @@ class ServiceRecord(Value):
         ]
 
     def rows(self) -> list[tuple[str, str]]:
-        budget = self.budget
+        budget, told = self.budget, self.minutes - self.silent_min
+        uptime = text(self.uptime, "{:.4f} %", times=WHOLE)
+        errors = text(self.error_ratio, "{:.3f} %", times=WHOLE)
+        silent = "which Datadog counts as uptime and this report does not"
+        left = f"{budget.remaining * WHOLE:.1f} % of the month's {budget.allowed:.1f} minutes"
         return [
-            (
-                "uptime",
-                f"{text(self.uptime, '{:.4%}')} of {self.minutes - self.silent_min:,.0f} minutes told",
-            ),
+            ("uptime", f"{uptime} of {told:,.0f} minutes told"),
             ("minutes down", f"{self.down_min:g}"),
-            (
-                "minutes without data",
-                f"{self.silent_min:g}, which Datadog counts as uptime and this report does not",
-            ),
-            ("error budget left", f"{budget.remaining:.1%} of the month's {budget.allowed:.1f} minutes"),
-            ("errors", f"{text(self.error_ratio, '{:.3%}')} of {text(self.requests, '{:,.0f}')} requests"),
+            ("minutes without data", f"{self.silent_min:g}, {silent}"),
+            ("error budget left", left),
+            ("errors", f"{errors} of {text(self.requests, '{:,.0f}')} requests"),
             ("P95", text(self.p95_ms, "{:,.0f} ms")),
             ("database", text(self.database_ms, "{:,.0f} ms in the mean")),
         ]
@@ -199,6 +197,6 @@ def slowest(values: Iterable[float | None]) -> float | None:
     return max((value for value in values if value is not None), default=None)
 
 
-def text(value: float | None, form: str) -> str:
+def text(value: float | None, form: str, *, times: float = 1.0) -> str:
     """Return a number in its form, in words where there is none."""
-    return "not known" if value is None else form.format(value)
+    return "not known" if value is None else form.format(value * times)

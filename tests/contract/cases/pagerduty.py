@@ -70,6 +70,16 @@ def read_log(step):
     return pagerduty.read_log_entries(step, incident_id=incident.id)
 
 
+def answered(step):
+    now = step.clock.now()
+    return pagerduty.read_answered(step, since=now - DAY, until=now)
+
+
+def expect_answered(found, world):
+    (one,) = found
+    assert (one.notified, one.answered_by, one.incident.status) == ("Ada Okafor", "", "triggered")
+
+
 def on_call(step, days=3):
     now = step.clock.now()
     return pagerduty.read_on_call(step, since=now, until=now + days * DAY)
@@ -137,6 +147,12 @@ VENDOR = Vendor(
             arrange=arrange_incident,
             do=read_log,
             expect=expect_log,
+        ),
+        Case(
+            "a time's incidents are read with who answered",
+            arrange=arrange_incident,
+            do=answered,
+            expect=expect_answered,
         ),
         Case("primary and secondary are on call", do=on_call, expect=expect_on_call),
         Case(
