@@ -80,7 +80,7 @@ def commands(scenarios: list[Scenario]) -> list[list[str]]:
 
 
 def papermill(outputs: Path, scenarios: list[Scenario]) -> tuple[dict[str, Summary], float]:
-    """Execute each notebook by papermill's command line; return each row's last run, and what sealing took."""
+    """Run each notebook by papermill's command line; return each row's last run, and what sealing took."""
     outputs.mkdir()
     rehearsed = load_environment(ROOT, "sandbox").worlds
     found, sealing_s = {}, 0.0
