@@ -36,7 +36,7 @@ from runbook.summary import Summary
 
 GOAL = 3.0
 ROOT = Path(__file__).parents[1]
-MEASURED = ("s", "bytes", "MB", "commits")
+MEASURED = ("s", "bytes", "MB", "commits", "rows")
 RUN = re.compile(r"[a-z_]+-sandbox-\d{8}T\d{6}Z-[0-9a-f]{4}")
 
 

@@ -15,6 +15,8 @@ from functools import cache
 from itertools import groupby
 from pathlib import Path
 
+from markupsafe import Markup
+
 from runbook.errors import UnknownName
 from runbook.files import write_atomically
 from runbook.report.pages import environment
@@ -53,7 +55,7 @@ class Part:
 
     title: str
     counts: tuple[tuple[Look, int], ...]
-    days: tuple[tuple[str, tuple[Row, ...]], ...]
+    days: tuple[tuple[str, Markup], ...]
 
 
 def write_index(outputs: Path) -> Path:
@@ -171,4 +173,7 @@ def _parts(rows: list[Row]) -> list[Part]:
 def _part(days: list[tuple[str, tuple[Row, ...]]]) -> Part:
     newest, oldest = days[0][0], days[-1][0]
     title = newest if newest == oldest else f"{oldest} to {newest}"
-    return Part(title, _counts([row.line for _, rows in days for row in rows]), tuple(days))
+    counts = _counts([row.line for _, rows in days for row in rows])
+    # Rows are written by a template of ours, which escapes what it is given.
+    written = tuple((day, Markup("".join(row.html for row in rows))) for day, rows in days)  # noqa: S704
+    return Part(title, counts, written)

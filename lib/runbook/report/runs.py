@@ -68,7 +68,7 @@ class RunLine:
 
     @property
     def day(self) -> str:
-        return f"{self.at:%Y-%m-%d}"
+        return self.at.date().isoformat()
 
 
 def run_folders(outputs: Path) -> Iterable[Path]:
