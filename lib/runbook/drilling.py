@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import JsonValue
 
 from runbook import catalogue, surroundings
-from runbook.campaign import Result, judge
+from runbook.campaign import RUN_BEGINS, Result, judge
 from runbook.driving import Driver
 from runbook.errors import RunbookError
 from runbook.harming import harm
@@ -62,10 +62,17 @@ def prepare_drill(root: Path, scenario: Scenario) -> Drill:
     return Drill(scenario, tuple(begins))
 
 
-def run_drill(root: Path, drill: Drill, *, hear: Callable[[str, Any], None]) -> Result:
+def run_drill(
+    root: Path,
+    drill: Drill,
+    *,
+    hear: Callable[[str, Any], None],
+    halted: Callable[[], bool] = lambda: False,
+) -> Result:
     """Execute a drill's runs and judge the last one; one before it that does not end done is the result.
 
-    The world goes with a drill that ended as expected; otherwise it stays for who looks into it.
+    `hear` gets what their kernels show, and each run as it begins; once `halted`, no further one does. The
+    world goes with a drill that ended as expected; otherwise it stays for who looks into it.
     """
     began = time.monotonic()
 
@@ -74,7 +81,11 @@ def run_drill(root: Path, drill: Drill, *, hear: Callable[[str, Any], None]) -> 
 
     try:
         with _world(root, drill) as world:
-            for played, begin in drill.parts():
+            for place, (played, begin) in enumerate(drill.parts(), start=1):
+                if halted():
+                    return result(None, f"interrupted before {begin.run_id} began")
+                told = {"runbook": begin.runbook, "run_id": begin.run_id}
+                hear(RUN_BEGINS, {**told, "place": place, "of": len(drill.begins)})
                 if world is not None:
                     _set_the_scene(world, played)
                 summary = _run(root, drill, begin, world=world, hear=hear)

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
-from runbook.campaign import Result
+from runbook.campaign import Result, name_of
 from runbook.gates.reservations import Reservation
 from runbook.handover import Command, handover, unreviewed, waiting_for
 from runbook.showing import STEP_TYPE, progress_line
@@ -139,7 +139,7 @@ def result_line(result: Result) -> str:
     status = result.summary.status if result.summary else "not run"
     got = f"{status}, as expected," if result.as_expected else status
     why = f"\n    {escape(result.why)}" if result.why else ""
-    return f"{mark} {escape(result.scenario.name)}: {got} in {result.seconds:.1f} s{why}"
+    return f"{mark} {escape(name_of(result.scenario))}: {got} in {result.seconds:.1f} s{why}"
 
 
 def result_table(results: list[Result]) -> Table:

@@ -12,6 +12,7 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from runbook.report import write_index, write_report
+from runbook.report.rehearsal import Drilled, write_rehearsal
 from runbook.summary import ApprovalLine, ChangeLine, CheckLine, Number
 from runbook.values import Check, Phase
 from tests.run_samples import BEGAN, summary, write_run, write_samples
@@ -73,8 +74,20 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     found["hostile"] = write_report(hostile_run(outputs / "hostile"))
     found["empty"] = write_report(write_run(outputs / "empty", account=None, book=None))
     found["index"] = write_index(outputs)
+    found["rehearsal"] = a_rehearsal(outputs)
     found["many"] = write_index(many_runs(tmp_path_factory.mktemp("many")))
     return found
+
+
+def a_rehearsal(outputs: Path) -> Path:
+    """Write the result of a rehearsal: as expected, for another reason, not run at all."""
+    row = {"runbook": "db_restore_drill", "proves": "Deleted rows come back", "runs": 2, "seconds": 12.0}
+    drills = (
+        Drilled(scenario="rows deleted", expected="done", summary=summary(), why="", **row),  # type: ignore[arg-type]
+        Drilled(scenario="w" * 90, expected="no-go", summary=summary("no-go"), why="x " * 90, **row),  # type: ignore[arg-type]
+        Drilled(scenario="a", expected="done", summary=None, why="not run: no PostgreSQL", **row),  # type: ignore[arg-type]
+    )
+    return write_rehearsal(outputs, drills, at=BEGAN, took_s=30.0, jobs=2)
 
 
 def many_runs(outputs: Path) -> Path:

@@ -11,7 +11,7 @@ from axe_playwright_python.base import AXE_FILE_PATH
 from playwright.sync_api import Browser, Page
 
 KINDS = (
-    *("done", "no-go", "failed", "running", "abandoned", "hostile", "empty", "index", "many"),
+    *("done", "no-go", "failed", "running", "abandoned", "hostile", "empty", "index", "many", "rehearsal"),
     *("waits for a signature", "in doubt", "not undone", "stays in place", "broken glass"),
     "broken glass, reviewed",
 )

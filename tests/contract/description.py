@@ -125,7 +125,7 @@ class Description:
             body, kind = exchange.reply, exchange.content_type
         media = kind.partition(";")[0].strip() or "application/json"
         content = node.get("content", {})
-        fitting = next((name for name in (media, "*/*") if name in content), None)
+        fitting = next((name for name in (kind, media, "*/*") if name in content), None)
         if fitting is None:
             return [f"content type {media} is not described"] if content and body else []
         schema = content[fitting].get("schema")

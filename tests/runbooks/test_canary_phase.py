@@ -98,7 +98,7 @@ def test_an_operator_ends_a_canary_that_waits(project, world, monkeypatch):
     ended = cli(project, "abort", "r1", "--rollback", "--reason", "enough of it")
     assert ended.returncode == 0, ended.stderr
     assert shares(world)[-1] == 0.0
-    assert incidents(world) == ["r1/rollback"]
+    assert incidents(world) == ["r1/hold", "r1/rollback"]
     assert any("was rolled back" in doc["text"] for doc in world.dump()["slack"]["messages"].values())
 
 

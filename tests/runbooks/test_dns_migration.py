@@ -1,5 +1,6 @@
 """The migration from beginning to end, in the sandbox's world, with users at every resolver who watch it."""
 
+from datetime import timedelta
 from itertools import pairwise
 
 import pytest
@@ -76,6 +77,23 @@ def test_people_are_told_at_the_start_every_four_hours_and_at_the_end(moved):
     assert "begins" in said[0]
     assert "is complete" in said[-1]
     assert len([text for text in said if ", at 2026" in text]) == 12
+
+
+def test_a_record_led_astray_later_is_mended_and_users_have_it_within_its_ttl(moved, monkeypatch):
+    """dns_failure finds it by itself; from the record's TTL on nobody hears the wrong answer any more."""
+    world, _, _ = moved
+    monkeypatch.setattr(opening, "_open_runs", {})
+    world.play("wrong-record-at-cloudflare")
+    world.advance(timedelta(minutes=10))
+    assert world.status()["parts"]["users"]["wrong"] > 0  # the users can tell
+    names = execute_until(catalogue.find(ROOT, "dns_failure").path, {"run_id": "f1", "migration": "m1"})
+    assert names["diagnosis"].case == "wrong records"
+    assert names["diagnosis"].way == "mend the records"
+    assert names["mended"].took_s < 600
+    wrong = world.status()["parts"]["users"]["wrong"]
+    world.advance(timedelta(hours=2))
+    assert world.status()["parts"]["users"]["wrong"] == wrong
+    assert delegated(world)[1] == 1  # no nameserver was touched for it
 
 
 def test_in_mode_plan_everything_is_looked_at_and_nothing_is_switched(tmp_path, monkeypatch):

@@ -83,6 +83,39 @@ def test_rolled_back_everything_is_as_it_was_but_for_an_empty_zone(runbook, tmp_
     assert told == {"tell": "stays", "create": "stays", "write": "undone"}
 
 
+def test_after_an_outage_a_resume_goes_on_where_it_stopped(runbook, tmp_path, monkeypatch):
+    """What was read and judged before is not done again, and nothing has to be typed but that."""
+    with WorldProcess(tmp_path / "world") as world:
+        monkeypatch.setenv("RUNBOOK_WORLD", str(tmp_path / "world"))
+        world.remote.play("cloudflare-outage")
+        stopped = runbook(*RUN)
+        assert stopped.returncode == 1, stopped.stderr
+        assert "runbook resume r1" in stopped.stdout + stopped.stderr
+        read = len(world.remote.requests(vendor="vercel", call="read_domain"))
+        world.remote.lift_faults()
+        resumed = runbook("resume", "r1")
+        assert resumed.returncode == 0, resumed.stdout + resumed.stderr
+        assert held(world.remote) == 20
+        tries = {step["title"]: step["attempts"] for step in summary(tmp_path)["steps"]}
+    assert read == 2
+    assert tries["the zone at Vercel"] == 1
+    assert tries["the certificate at Cloudflare"] == 2
+
+
+def test_once_the_ds_is_taken_out_a_resume_goes_on_and_waits_for_the_old_one(runbook, tmp_path, monkeypatch):
+    """A person does it at the registrar; caches keep the DS for its TTL, which counts among the deadlines."""
+    with WorldProcess(tmp_path / "world") as world:
+        monkeypatch.setenv("RUNBOOK_WORLD", str(tmp_path / "world"))
+        world.remote.play("ds-left-at-parent")
+        assert runbook(*RUN).returncode == 3
+        assert held(world.remote) == 0
+        world.remote.play("ds-taken-out")
+        resumed = runbook("resume", "r1")
+        assert resumed.returncode == 0, resumed.stdout + resumed.stderr
+    gone = summary(tmp_path)["numbers"]["old_ttls_gone_after_s"]["value"]
+    assert gone == 86_400
+
+
 def held(world):
     """Return how many records Cloudflare holds."""
     tables = world.dump()["cloudflare"]

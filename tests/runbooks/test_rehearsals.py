@@ -1,10 +1,14 @@
 """Runs that are rehearsed: each gets a world, a drill's runs share one, and nothing of it is left."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from datetime import datetime
 from html import unescape
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +16,7 @@ from runbook.clock import WallClock
 from runbook.journal import read_journal
 from runbook.sandbox.world.launch import WorldProcess, find_world
 from tests.outings import outing_project
-from tests.runbooks.test_driving import environment, runbook
+from tests.runbooks.test_driving import environment, runbook, wait_for
 
 RUN = ("run", "toy", "--env", "sandbox", "--run-id", "r1")
 
@@ -189,3 +193,67 @@ def test_a_rehearsal_may_go_unsigned(project, signed, says):
     scenarios(project, {"name": "unsigned", "signed": signed, "expected": parked})
     done, (found,) = drilled(project)
     assert done.returncode == 0, found["why"] + done.stderr
+
+
+def test_a_rehearsal_leaves_one_page_and_the_line_that_says_why(project):
+    """Each row is on a page that the index leads to; what is not as expected is exit 1 and told."""
+    scenarios(
+        project,
+        {"name": "good"},
+        {"name": "bad", "expected": {"status": "no-go", "exit_code": 3, "because": "never"}},
+    )
+    done = runbook(project, "drill", "--jobs", "2")
+    assert done.returncode == 1, done.stderr
+    said = "toy: bad: expected no-go (3) because “never”; got done (0)"
+    assert said in done.stdout
+    page = unescape((project / "outputs/rehearsal.html").read_text())
+    assert "1 of 2\N{NO-BREAK SPACE}drills did not end as expected." in page
+    assert said.partition("bad: ")[2] in page
+    assert "./rehearsal.html" in (project / "outputs/index.html").read_text()
+    assert list(json.loads((project / "outputs/.rehearsal.json").read_text())) == ["toy: good"]
+
+
+def test_an_interrupted_rehearsal_leaves_nothing_running(project):
+    """Ctrl-C in a terminal: kernels, worlds and the forking process are gone, and the records say why."""
+    book = project / "notebooks/drills/toy.ipynb"
+    stuck = "pathlib.Path(f'stuck{x}').touch() or threading.Event().wait()"
+    source = json.dumps(f"import pathlib, threading; {stuck}")[1:-1]
+    book.write_text(book.read_text().replace("run.wait(", f"{source}\\nrun.wait(", 1))
+    scenarios(project, *({"name": f"n{n}", "params": {"x": n}} for n in range(3)))
+    mark = f"mark-{project.parent.name}-{os.getpid()}"
+    command = [sys.executable, "-m", "runbook.cli", "drill", "--jobs", "2"]
+    process = subprocess.Popen(
+        command,
+        env=environment(project, REHEARSAL_MARK=mark),
+        cwd=project,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    wait_for(project / "stuck0")
+    wait_for(project / "stuck1")
+    assert len(marked(mark)) > 3  # ours, the forking process, kernels, worlds
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=90)
+    assert process.returncode == 1
+    assert "interrupted" in said
+    assert not (project / "stuck2").exists()
+    deadline = time.monotonic() + 30
+    while marked(mark) and time.monotonic() < deadline:
+        os.sched_yield()
+    assert marked(mark) == []
+    statuses = {json.loads(p.read_text())["status"] for p in (project / "outputs").glob("*/summary.json")}
+    assert statuses == {"failed"}
+
+
+def marked(mark):
+    """Return the programs of the processes that have our mark in their environment."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if f"REHEARSAL_MARK={mark}".encode() in (folder / "environ").read_bytes():
+                found.append((folder / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+        except OSError:
+            continue
+    return found

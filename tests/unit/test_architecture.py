@@ -42,6 +42,7 @@ FLOORS = [
     ["drilling"],
     ["ending"],
     ["terminal", "commands_sandbox"],
+    ["board"],
     ["cli"],
     ["__init__"],
 ]

@@ -73,17 +73,23 @@ def apply_change(change: Change, site: Site) -> Value | None:
     if change.in_scratch:
         return _apply_in_scratch(change, site)
     seen = change.observe(site.step)
-    if site.last == "applying" and seen not in (None, change.before(), change.after()):
-        seen = _settled(change, site, wanted=(change.before(), change.after()))
+    if site.last == "applying" and seen is not None and seen not in _known(change):
+        seen = _settled(change, site, wanted=_known(change))
     if seen is None:
         return _apply_blindly(change, site)
     if seen == change.after():
         return _in_place(change, site, seen)
     if site.last == "applying" and change.effect == "asks" and site.answer != "try again":
         raise _ask(change, site, seen)
-    if seen != change.before():
+    if seen != change.before() and not (site.ours and seen == change.partly()):
         raise _drifted(change, seen)
     return _act(change, site, seen)
+
+
+def _known(change: Change) -> tuple[str, ...]:
+    """Return the states that are of a change's own making."""
+    partly = change.partly()
+    return (change.before(), change.after(), *(() if partly is None else (partly,)))
 
 
 def _apply_in_scratch(change: Change, site: Site) -> Value | None:
@@ -178,7 +184,7 @@ def _undo(change: Change, site: Site) -> str:
     back = change.undone()
     seen = change.observe(site.step)
     if seen is not None and seen != back and not change.is_ours(seen):
-        seen = _settled(change, site, wanted=(back, change.after()))
+        seen = _settled(change, site, wanted=(back, *_known(change)[1:]))
     if seen is not None and seen == back:
         site.note("undone", {"observed": seen})
         return ""

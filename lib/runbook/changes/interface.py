@@ -52,6 +52,13 @@ class Change(Value):
         """Return the state that the change leads to."""
         return ""
 
+    def partly(self) -> str | None:
+        """Return the state in which some of it is done, None when it is done as a whole or not at all.
+
+        One that we began goes on from there, and is undone from there.
+        """
+        return None
+
     def touches(self) -> str:
         """Return the blast radius: what is touched and what is not."""
         raise NotImplementedError
@@ -87,7 +94,7 @@ class Change(Value):
 
     def is_ours(self, seen: str) -> bool:
         """Say whether a state is one to undo; any other is left as it is, for somebody else made it."""
-        return seen == self.after()
+        return seen in (self.after(), self.partly())
 
     def undo(self, step: Step) -> None:
         """Lead to the state of `undone`."""

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import ClassVar
 
 from runbook.changes.interface import Change, EffectClass
-from runbook.errors import LeftInBetween, VendorError
+from runbook.errors import InputError, LeftInBetween, VendorError
 from runbook.providers import slack
 from runbook.step import Step
 from runbook.values import Value
@@ -63,7 +63,7 @@ class Tell(Change):
                 slack.apply_webhook(step, text=f"{self.text}{again}")
                 return Notice(text=self.text, at=step.clock.now())
             posted = slack.apply_message(step, text=self.text, since=self.since)
-        except (VendorError, LeftInBetween) as error:
+        except (VendorError, LeftInBetween, InputError) as error:
             step.remark(f"Slack did not take the message, and the work goes on: {error}")
             return Notice(text=self.text, at=step.clock.now(), trouble=str(error))
         return Notice(text=self.text, at=step.clock.now(), link=posted.permalink)
@@ -72,10 +72,14 @@ class Tell(Change):
 def tell(step: Step, text: str) -> Tell:
     """Return the change that says `text`, with the run's name, in the channel of this environment.
 
-    With a bot's token its delivery is proven by a link; with a webhook alone it is not.
+    With a bot's token and the channel's id its delivery is proven by a link; with a webhook alone it is not.
+    Raises InputError where environment.yaml has neither.
     """
     vendor = step.environment().vendor("slack")
-    by_webhook = vendor.base_url is not None and "token" not in vendor.secret_variables
+    has_token = vendor.base_url is None or "token" in vendor.secret_variables
+    by_webhook = not (has_token and vendor.ids.get("channel"))
+    if by_webhook and "webhook_url" not in vendor.secret_variables:
+        vendor.id("channel")  # says what is missing
     return Tell(
         run=step.run_id, text=f"{text} (run {step.run_id})", since=step.clock.now(), by_webhook=by_webhook
     )

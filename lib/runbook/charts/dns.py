@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
 _SHARE, _MATRIX = "share-by-side", "resolvers-by-record"
 _TOP, _FLOOR, _LEFT = 52.0, 152.0, 34.0
-_TICK_H = (1, 2, 3, 6, 12, 24, 48)
+_TICKS = (1, 2, 3, 5, 6, 10, 12, 15, 24, 30, 48)
+_BY_THE_HOUR_S = 2 * 3600
 _TICKS_AT_MOST = 6
 _LOOKS: Mapping[str, dict[str, Any]] = {
     "new": {"color": MAIN, "lw": 0},
@@ -45,7 +46,7 @@ _WORDS = {
     "failing": "with neither: their resolver fails",
     "silent": "not known: their resolver did not answer",
 }
-_HEAD_PT, _ROW_PT, _CELL_PT = 76.0, 14.0, 9.0
+_HEAD_PT, _LINE_PT, _ROW_PT, _CELL_PT = 52.0, 12.0, 14.0, 9.0
 _SIDE_FROM, _CELLS_FROM = 132.0, 222.0
 
 
@@ -114,18 +115,19 @@ def resolver_matrix(propagation: _Propagation) -> Figure:
         return words_only(_MATRIX, "Resolvers not asked", "no resolver is watched")
     columns = [f"{_host(cell)} {cell.type}" for cell in seen[0].cells]
     moved = sum(one.where == "new" for one in seen)
+    top = _HEAD_PT + _LINE_PT * len(columns)
     with theme():
-        figure, canvas = page(_HEAD_PT + _ROW_PT * len(seen) + 14 + 17 * 3, name=_MATRIX)
+        figure, canvas = page(top + _ROW_PT * len(seen) + 14 + 17 * 3, name=_MATRIX)
         title = f"{moved} of {count_text(len(seen), 'resolver')} ask Cloudflare"
         heading(canvas, title, "Each resolver: who answers it, and what it says")
         lefts = _heads(canvas, columns)
         for number, one in enumerate(seen):
-            middle = _HEAD_PT + _ROW_PT * (number + 0.5)
+            middle = top + _ROW_PT * (number + 0.5)
             line(canvas, 0, middle, one.resolver)
             _side_cell(canvas, lefts[0], middle, one.where)
             for left, cell in zip(lefts[1:], one.cells, strict=True):
                 _fit_cell(canvas, left, middle, cell.fits)
-        _matrix_legend(canvas, _HEAD_PT + _ROW_PT * len(seen) + 20)
+        _matrix_legend(canvas, top + _ROW_PT * len(seen) + 20)
     figure.set_label(_matrix_sentence(seen, columns))
     return figure
 
@@ -163,12 +165,13 @@ def _axes(canvas: Axes, span_s: float) -> None:
         colour = INK if share == 0 else RULE
         canvas.plot([_LEFT, WIDTH_PT], [_y(share)] * 2, color=colour, lw=0.8, zorder=0.5 if share else 3)
         line(canvas, _LEFT - 5, _y(share), f"{share:.0%}", colour=SOFT, align="right")
-    hours = span_s / 3600
-    every_h = next((tick for tick in _TICK_H if hours / tick <= _TICKS_AT_MOST), _TICK_H[-1])
-    for tick in range(0, int(hours) + 1, every_h):
-        x = _LEFT + (WIDTH_PT - _LEFT) * tick / hours
+    unit, unit_s = ("h", 3600) if span_s >= _BY_THE_HOUR_S else ("min", 60)
+    units = span_s / unit_s
+    every = next((tick for tick in _TICKS if units / tick <= _TICKS_AT_MOST), _TICKS[-1])
+    for tick in range(0, int(units) + 1, every):
+        x = _LEFT + (WIDTH_PT - _LEFT) * tick / units
         canvas.plot([x, x], [_FLOOR, _FLOOR + 3], color=INK, lw=0.8)
-        text = f"{tick} h"
+        text = f"{tick} {unit}"
         align = "left" if tick == 0 else "right" if x > WIDTH_PT - 14 else "center"
         line(canvas, x, _FLOOR + 12, text, colour=SOFT, align=align)
 
@@ -214,12 +217,14 @@ def _sentence(looks: Sequence[_Look], *, switched_at: datetime, span_s: float, t
 
 
 def _heads(canvas: Axes, columns: Sequence[str]) -> list[float]:
-    """Write the columns' names, each ending above its column, in turns; return where they stand."""
+    """Write the columns' names like steps, each ending above its column; return where they stand."""
     width = (WIDTH_PT - 10 - _CELLS_FROM) / max(len(columns) - 1, 1)
     lefts = [_CELLS_FROM + width * number for number in range(len(columns))]
-    line(canvas, _SIDE_FROM, 69.0, "answered by", colour=SOFT)
+    line(canvas, _SIDE_FROM, 45.0 + _LINE_PT * len(columns), "answered by", colour=SOFT)
     for number, (left, text) in enumerate(zip(lefts, columns, strict=True)):
-        line(canvas, left + 10, 57.0 if number % 2 else 45.0, text, colour=SOFT, align="right")
+        middle = 45.0 + _LINE_PT * (len(columns) - 1 - number)  # the last on top: no thread crosses a name
+        line(canvas, left + 10, middle, text, colour=SOFT, align="right")
+        canvas.plot([left + 5] * 2, [middle + 6, 48.0 + _LINE_PT * len(columns)], color=RULE, lw=0.8)
     return [_SIDE_FROM, *lefts]
 
 
@@ -235,8 +240,6 @@ def _fit_cell(canvas: Axes, left: float, middle: float, fits: str) -> None:
         "silent": _LOOKS["silent"],
     }.get(fits, _LOOKS["failing"])
     canvas.bar(left + 5, -_CELL_PT, width=10, bottom=middle + _CELL_PT / 2, **style)
-    if fits not in ("right", "silent"):
-        line(canvas, left + 14, middle, {"wrong": "other", "none": "none"}[fits], colour=ALERT)
 
 
 def _matrix_legend(canvas: Axes, top: float) -> None:

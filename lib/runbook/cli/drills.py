@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.console import Console
 from rich.markup import escape
 
 from runbook import campaign, commands_sandbox, terminal
-from runbook.cli.app import AsJson, app, out, print_json, root, watching
+from runbook.board import Board
+from runbook.cli.app import AsJson, app, err, out, print_json, root, watching
+from runbook.clock import WallClock
 from runbook.opening import run_folder
 from runbook.plan import load_scenarios
+from runbook.report import write_index
+from runbook.report.rehearsal import Drilled, read_times, verdict, write_rehearsal
 from runbook.warm import warm_up
+
+if TYPE_CHECKING:
+    from runbook.drilling import Drill
 
 app.add_typer(commands_sandbox.app, name="sandbox")
 
@@ -34,35 +44,80 @@ def drill(
         load_scenarios(place).scenarios, names=names or [], scenario=scenario, all_rows=all_rows
     )
     drills = [prepare_drill(place, row) for row in rows]
-    results = _drill(place, drills, jobs=jobs, quiet=as_json)
+    began_at, began = WallClock().now(), time.monotonic()
+    try:
+        results = _drill(place, drills, jobs=jobs, quiet=as_json)
+    except KeyboardInterrupt:
+        err.print("interrupted; the runs that were under way have it on record: runbook status")
+        raise typer.Exit(1) from None
+    drilled = [_drilled(result) for result in results]
+    outputs = run_folder(place, "x").parent
+    page = write_rehearsal(outputs, drilled, at=began_at, took_s=time.monotonic() - began, jobs=jobs)
+    write_index(outputs)  # it leads to the rehearsal
     if as_json:
         print_json([_result_json(result) for result in results])
     else:
-        out.print()
-        out.print(terminal.result_table(results))
-        out.print(f"index: {run_folder(place, 'index.html')}")
+        _print_results(results, verdict(drilled), page=page)
     if not all(result.as_expected for result in results):
         raise typer.Exit(1)
 
 
-def _drill(place: Path, drills: list[Any], *, jobs: int, quiet: bool) -> list[campaign.Result]:
+def _drill(place: Path, drills: list[Drill], *, jobs: int, quiet: bool) -> list[campaign.Result]:
     from runbook.drilling import run_drill  # noqa: PLC0415  # papermill is dear to import
     from runbook.engine import interrupt_running  # noqa: PLC0415
 
-    alone = jobs == 1 and not quiet
+    halted = threading.Event()
+    board = Board(Console(quiet=True) if quiet else out, total=len(drills))
+    alone = jobs == 1 and not quiet and not out.is_terminal
 
-    def one(drill: Any) -> campaign.Result:
-        row = drill.scenario
-        if not quiet:
-            out.print(f"[bold]{escape(row.name)}[/] · {row.runbook} · to end {row.expected.status}")
-        with watching(quiet=not alone) as hear:
-            return run_drill(place, drill, hear=hear)
+    def one(drill: Drill) -> campaign.Result:
+        with board.drill(drill.scenario) as shown, watching(quiet=not alone) as said:
 
-    def tell(result: campaign.Result) -> None:
-        if not quiet:
-            out.print(terminal.result_line(result))
+            def hear(kind: str, data: Any) -> None:
+                shown(kind, data)
+                if kind != campaign.RUN_BEGINS:
+                    said(kind, data)
 
-    return campaign.drill(drills, run=one, jobs=jobs, tell=tell, stop=interrupt_running)
+            return run_drill(place, drill, hear=hear, halted=halted.is_set)
+
+    def stop() -> None:
+        halted.set()
+        interrupt_running()
+
+    order = drills
+    if jobs > 1:
+        took_s = read_times(run_folder(place, "x").parent)
+        order = campaign.longest_first(drills, of=lambda drill: drill.scenario, took_s=took_s)
+    with board:
+        results = campaign.drill(order, run=one, jobs=jobs, tell=board.tell, stop=stop)
+    found = dict(zip(map(id, order), results, strict=True))
+    return [found[id(drill)] for drill in drills]
+
+
+def _drilled(result: campaign.Result) -> Drilled:
+    row = result.scenario
+    return Drilled(
+        runbook=row.runbook,
+        scenario=row.name,
+        proves=row.proves,
+        expected=row.expected.status,
+        summary=result.summary,
+        runs=1 + len(row.first),
+        seconds=result.seconds,
+        why=result.why,
+    )
+
+
+def _print_results(results: list[campaign.Result], said: str, *, page: Path) -> None:
+    out.print()
+    out.print(terminal.result_table(results))
+    out.print()
+    failed = [result for result in results if not result.as_expected]
+    out.print(f"[{'red' if failed else 'green'}]{escape(said)}[/]")
+    for result in failed:
+        out.print(f"  {escape(campaign.name_of(result.scenario))}: {escape(result.why)}")
+    out.print(f"rehearsal: {page}")
+    out.print(f"index: {page.parent / 'index.html'}")
 
 
 def _result_json(result: campaign.Result) -> dict[str, Any]:

@@ -12,7 +12,6 @@ from runbook.plan import Secrets
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
 _REMARKS: Final = (b"tEXt", b"zTXt", b"iTXt", b"eXIf")
 _UNPACKED_AT_MOST: Final = 1 << 24
-_ASCII: Final = 128
 
 
 def holds_secret(secrets: Secrets, content: bytes) -> bool:
@@ -36,7 +35,7 @@ def without_secrets(secrets: Secrets, content: bytes) -> bytes:
 
 def _readings(content: bytes) -> Iterator[str]:
     yield content.decode("utf-8", "surrogateescape")
-    if any(byte >= _ASCII for byte in content):
+    if not content.isascii():
         yield content.decode("latin-1")
     if b"\0" in content:
         for order in ("utf-16-le", "utf-16-be"):

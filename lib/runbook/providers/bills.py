@@ -15,12 +15,14 @@ from runbook.costs.declared import read_declared
 from runbook.errors import VendorError
 from runbook.providers import upstash
 from runbook.providers.cloudflare import charges as cloudflare
+from runbook.providers.datadog import charges as datadog
 from runbook.providers.supabase import addons as supabase
 from runbook.providers.vercel import charges as vercel
 from runbook.step import Step
 
 READERS: Final[tuple[tuple[str, Callable[..., tuple[Charge, ...]]], ...]] = (
     (cloudflare.SERVICE, cloudflare.read_charges),
+    (datadog.SERVICE, datadog.read_charges),
     (upstash.SERVICE, upstash.read_charges),
     (vercel.SERVICE, vercel.read_charges),
     (supabase.SERVICE, supabase.read_charges),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
 from urllib.parse import urljoin, urlsplit
 
@@ -32,6 +32,7 @@ _CONNECT_S: Final = 5.0
 _CHUNK: Final = 65536
 _BODY_AT_MOST: Final = 64 * 1024 * 1024
 _REDIRECTS_AT_MOST: Final = 3
+_ANY_TIME: Final = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 def _ignore(_event: CallEvent) -> None:
@@ -179,7 +180,7 @@ class Http:
     # How a call is made
 
     def _done(self, call: Prepared) -> Reply:
-        began = self.clock.now()
+        failed_at: datetime | None = None  # a rehearsal's clock is a call away: it is asked when it matters
         attempt = 0
         while True:
             attempt += 1
@@ -190,7 +191,9 @@ class Http:
             if call.once and result.may_be_done:
                 raise self._unknown(call, result.why, self._request_id(result.reply))
             wait_s = self._wait_s(result, attempt)
-            waited_s = (self.clock.now() - began).total_seconds()
+            now = self.clock.now()
+            failed_at = failed_at or now
+            waited_s = (now - failed_at).total_seconds()
             if (
                 result.final
                 or attempt >= self.dialect.attempts
@@ -287,8 +290,10 @@ class Http:
             self.clock.sleep_until(self.clock.now() + timedelta(seconds=wait_s))
 
     def _note_limit(self, reply: Reply) -> None:
-        limit = self.dialect.limit(reply, self.clock.now())
-        self._not_before = limit.renewed_at if limit is not None and limit.left == 0 else None
+        limit = self.dialect.limit(reply, _ANY_TIME)
+        used_up = limit is not None and limit.left == 0
+        again = self.dialect.limit(reply, self.clock.now()) if used_up else None
+        self._not_before = None if again is None else again.renewed_at
 
     def _wait_for_limit(self, call: Prepared, attempt: int) -> None:
         """Wait when the last reply said that no call is left, as long as patience has it."""

@@ -18,13 +18,14 @@ from pathlib import Path
 from runbook.errors import UnknownName
 from runbook.files import write_atomically
 from runbook.report.pages import environment
+from runbook.report.rehearsal import REHEARSAL
 from runbook.report.remembered import Row, read_rows
 from runbook.report.runs import SANDBOX, Need, RunLine
 from runbook.report.standing import BROKEN, INCOMPLETE
 from runbook.report.trends import LAST, trends
 from runbook.report.view import WORST_FIRST, Look
 
-INDEX, LOCK, REHEARSAL = "index.html", ".index.lock", "rehearsal.html"
+INDEX, LOCK = "index.html", ".index.lock"
 NAMED_AT_MOST = 50  # of each need; the others are in the list, marked
 ROWS_A_PART = 200
 NEEDS: dict[Need, str] = {

@@ -57,10 +57,10 @@ class Site(Part):
         return {address: f"{HERE}:{port}" for port, address in self._by_port.items()}
 
     def status(self) -> dict[str, Any]:
+        """Return what a visitor to the main domain gets at each address, in sentences."""
+        pages = [(address, self.visit(address, MAIN)) for address in ADDRESSES]
         return {
-            address: {host: page.status if (page := self.visit(address, host)) else "no connection"}
-            for address in ADDRESSES
-            for host in [MAIN]
+            MAIN: [f"{where}: {'no connection' if page is None else page.status}" for where, page in pages]
         }
 
     def play(self, scenario: str) -> None:

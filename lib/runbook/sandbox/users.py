@@ -62,7 +62,9 @@ class Users(Part):
     def status(self) -> Doc:
         """Return since when they ask, how many answers they got, how many were wrong, the first of them."""
         count = self.table("meta").get("count")
-        return {**count, "first": list(self.table("wrong").values())[:3]} if count else {"asking": False}
+        wrong = list(self.table("wrong").values())[:3]
+        first = [f"{one['at']} {one['resolver']} {one['asked']}: {one['trouble']}" for one in wrong]
+        return {**count, "first": first} if count else {"asking": "nobody"}
 
     def next_due(self) -> datetime | None:
         """Return the next second in which an answer can become another one."""

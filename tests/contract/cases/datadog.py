@@ -14,6 +14,7 @@ from datadog_api_client.v1.model.event_create_request import EventCreateRequest
 from datadog_api_client.v2.api.events_api import EventsApi
 from datadog_api_client.v2.api.metrics_api import MetricsApi
 from datadog_api_client.v2.api.service_level_objectives_api import ServiceLevelObjectivesApi
+from datadog_api_client.v2.api.usage_metering_api import UsageMeteringApi
 from datadog_api_client.v2.model.events_list_request import EventsListRequest
 from datadog_api_client.v2.model.events_query_filter import EventsQueryFilter
 from datadog_api_client.v2.model.metrics_aggregator import MetricsAggregator
@@ -377,10 +378,50 @@ def sdk_posts_and_finds_events(world):
         assert found.attributes.attributes.title == "Deployed"
 
 
+BILLED = {}  # the month whose bill is asked for
+
+
+def to_come(world, step, day=11):
+    """Move the world to a day of the next month, 05:00, and ask for that month's bill."""
+    first = (world.now().replace(day=1) + timedelta(days=32)).replace(day=1)
+    BILLED["month"] = first.date()
+    world.advance_to(first.replace(day=day, hour=5, minute=0, second=0, microsecond=0))
+
+
+def read_bill(step):
+    return datadog.read_charges(step, month=BILLED["month"])
+
+
+def expect_bill(charges, world):
+    """Three products a day; the ninth began 53 hours ago and is not told yet."""
+    assert [one.since.day for one in charges] == [day for day in range(1, 9) for _ in range(3)]
+    assert 5 < sum(one.cost_usd for one in charges) < 9
+    assert {(one.source, one.recurring) for one in charges} == {("billed", False)}
+
+
+def sdk_reads_costs(world):
+    """The vendor's own client understands the estimate."""
+    with theirs(world) as client:
+        now = world.now()
+        found = UsageMeteringApi(client).get_estimated_cost_by_org(
+            view="summary", start_date=now - timedelta(days=6), end_date=now
+        )
+        assert [one.attributes.total_cost > 0 for one in found.data] == [True] * 4
+
+
 VENDOR = Vendor(
     name="datadog",
     specs={"/datadog/api/v1": "datadog-v1", "/datadog/api/v2": "datadog-v2"},
     cases=[
+        Case("the bill is read", arrange=to_come, do=read_bill, expect=expect_bill),
+        Case(
+            "a bill of nothing yet",
+            arrange=partial(to_come, day=2),
+            do=read_bill,
+            expect=lambda charges, _world: (
+                [(one.cost_usd, one.source) for one in charges] == [(None, "unknown")]
+            ),
+        ),
         Case(
             "minutes are counted by deployment and bucket", arrange=release, do=minutes, expect=expect_minutes
         ),
@@ -462,6 +503,7 @@ VENDOR = Vendor(
         ),
     ],
     foreign=[
+        Foreign("datadog-api-client reads estimated costs", sdk_reads_costs),
         Foreign("datadog-api-client reads timeseries", sdk_reads_timeseries),
         Foreign("datadog-api-client reads scalars", sdk_reads_scalars),
         Foreign("datadog-api-client reads objectives", sdk_reads_objectives),

@@ -99,7 +99,8 @@ def expect_nightly(backups, world):
         (one.taken_at for one in backups.nightly), reverse=True
     )
     today = world.now().date()
-    assert backups.nights_without(today - timedelta(days=6), today) == ()
+    assert backups.told_since() == today - timedelta(days=6)
+    assert backups.nights_without(today - timedelta(days=60), today + timedelta(days=9)) == ()
 
 
 def arrange_gap(world, step):

@@ -3,6 +3,7 @@
 import pytest
 
 from runbook.changes.notices import Tell, tell
+from runbook.errors import InputError
 from runbook.sandbox.world.faults import Fault
 from tests.memory_worlds import ENVIRONMENT, memory_world
 
@@ -63,15 +64,40 @@ def test_by_webhook_it_says_that_it_was_sent_again(world):
 
 
 @pytest.mark.parametrize(
-    ("secrets", "by_webhook"),
-    [({"token": "TOKEN", "webhook_url": "HOOK"}, False), ({"webhook_url": "HOOK"}, True)],
+    ("secrets", "channel", "by_webhook"),
+    [
+        ({"token": "TOKEN", "webhook_url": "HOOK"}, "C1", False),
+        ({"token": "TOKEN"}, "C1", False),
+        ({"token": "TOKEN", "webhook_url": "HOOK"}, None, True),
+        ({"webhook_url": "HOOK"}, "C1", True),
+    ],
 )
-def test_a_bots_token_is_preferred_where_the_environment_has_one(world, secrets, by_webhook):
-    """Only with it can a message be found again."""
+def test_a_bots_token_is_preferred_where_the_environment_has_one(world, secrets, channel, by_webhook):
+    """Only with it, and with the channel's id, can a message be found again."""
+    assert tell(environed(world, secrets, channel), TEXT).by_webhook is by_webhook
+
+
+def environed(world, secrets, channel):
+    """Return a step in an environment whose Slack is the real one."""
     step = world.step()
-    slack = ENVIRONMENT.vendors["slack"].model_copy(
-        update={"base_url": "https://slack.com/api", "secret_variables": secrets}
-    )
-    vendors = {**ENVIRONMENT.vendors, "slack": slack}
+    given = {"base_url": "https://slack.com/api", "secret_variables": secrets, "ids": {"channel": channel}}
+    vendors = {**ENVIRONMENT.vendors, "slack": ENVIRONMENT.vendors["slack"].model_copy(update=given)}
     step.environment = lambda: ENVIRONMENT.model_copy(update={"vendors": vendors})
-    assert tell(step, TEXT).by_webhook is by_webhook
+    return step
+
+
+def test_an_environment_that_cannot_tell_anybody_says_so_in_the_plan(world):
+    """Not at 02:00, after the signatures."""
+    with pytest.raises(InputError, match="our channel is not filled in"):
+        tell(environed(world, {"token": "TOKEN"}, None), TEXT)
+
+
+def test_a_missing_secret_stops_nothing_either(world):
+    """The work goes on, and the record says why nobody was told."""
+    step = environed(world, {"token": "TOKEN"}, "C1")
+
+    def no_secret(name):
+        raise InputError(f"{name} is not set")
+
+    step.secret = no_secret
+    assert tell(step, TEXT).apply(step).trouble == "TOKEN is not set"

@@ -122,4 +122,4 @@ def test_a_wrong_record_is_seen_by_users_in_the_second_they_come_to_it():
     world.advance(timedelta(hours=7))
     told = world.part("users").status()
     assert told["wrong"] > 0
-    assert "astray.example." in told["first"][0]["trouble"]
+    assert "astray.example." in told["first"][0]

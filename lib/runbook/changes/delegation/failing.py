@@ -17,7 +17,7 @@ from runbook.changes.delegation.switching import Delegate
 from runbook.changes.delegation.watching import measured, percent
 from runbook.changes.dns import Disagreement, compare, plan_records, read_zone, translate_zone
 from runbook.changes.dns.parity import zone_at_cloudflare
-from runbook.changes.dns.zone import plain
+from runbook.changes.dns.zone import lasting, plain
 from runbook.changes.interface import Applied, Change
 from runbook.changes.notices import tell
 from runbook.errors import StepFailed
@@ -101,7 +101,7 @@ class Mended(Value):
     def rows(self) -> list[tuple[str, str]]:
         return [
             ("done", f"{self.way}, seen at {shown(self.at)}"),
-            ("after", f"{shown(self.took_s)} s from the diagnosis"),
+            ("after", f"{lasting(self.took_s)} from the diagnosis"),
             ("the last cache lets go", f"{shown(self.caches_until)}: {self.why}"),
         ]
 
@@ -223,12 +223,12 @@ def read_mended(step: Step, migration: Migration, diagnosis: Diagnosis, applied:
         proof = registrars.read_published(step, zone=migration.zone, nameservers=migration.old.nameservers)
         at, until = proof.seen_at, deadlines.all_gone_at(proof.seen_at)
         why = (
-            f"those that had moved keep the delegation for {deadlines.delegation_ttl_s / 3600:g} h, then "
-            f"records for {shown(deadlines.longest_record_s)} s; so both sides go on serving"
+            f"those that had moved keep the delegation for {lasting(deadlines.delegation_ttl_s)}, then "
+            f"records for {lasting(deadlines.longest_record_s)}; so both sides go on serving"
         )
     else:
         at, until = now, now + timedelta(seconds=deadlines.longest_record_s)
-        why = f"records are kept for {shown(deadlines.longest_record_s)} s at the longest"
+        why = f"records are kept for {lasting(deadlines.longest_record_s)} at the longest"
     took_s = (at - diagnosis.at).total_seconds()
     return Mended(way=diagnosis.way, at=at, took_s=took_s, caches_until=until, why=why)
 
@@ -282,8 +282,8 @@ def conclude_failure(step: Step, diagnosis: Diagnosis, mended: Mended, looks: Se
     within = "within" if mended.took_s < limit_s else "beyond"
     return Conclusion(
         verdict=(
-            f"{diagnosis.case.capitalize()}: {mended.way}, after {mended.took_s:.0f} s at the source, "
-            f"{within} the plan's {limit_s / 60:g} minutes; the last cache let go {caches_h:.4g} h later, "
+            f"{diagnosis.case.capitalize()}: {mended.way}, after {lasting(mended.took_s)} at the source, "
+            f"{within} the plan's {limit_s / 60:g} minutes; the last cache let go {_length(caches_h)} later, "
             f"which nobody can hasten. {last.says}."
         ),
         numbers={
@@ -305,3 +305,7 @@ def _proxied(step: Step, migration: Migration) -> tuple[str, ...]:
 
 def _share(share: float | None) -> str:
     return "none made" if share is None else percent(share)
+
+
+def _length(hours: float) -> str:
+    return f"{hours:.4g} h" if hours >= 1 else f"{hours * 60:.3g} min"

@@ -14,7 +14,16 @@ from runbook.clock import Clock, WallClock
 from runbook.errors import VendorError
 from runbook.plan.environment import Vantage
 from runbook.providers.connect import connect
-from runbook.providers.dns import Answer, Network, Question, RecordSet, Server, ask, for_people
+from runbook.providers.dns import (
+    Answer,
+    Network,
+    Question,
+    RecordSet,
+    Server,
+    absolute,
+    ask,
+    for_people,
+)
 from runbook.providers.dns.asking import DIRECT
 from runbook.providers.dns.doh import DIALECTS, ask_doh
 from runbook.providers.dns.records import ALIAS
@@ -113,11 +122,11 @@ class Propagation(Value):
         return sum(not one.ok for one in made) / len(made) if made else None
 
 
-def read_propagation(step: Step, migration: Migration, *, number: int = 0) -> Propagation:
+def read_propagation(step: Step, migration: Migration, *, number: int = 0, wide: bool = False) -> Propagation:
     """Ask every resolver and every nameserver, and visit the site through each side.
 
     Never raises for what a server does or leaves: that is what is looked at. `number` is that of the look, by
-    which the record sets of a very large zone take turns.
+    which the record sets of a very large zone take turns. `wide` asks resolvers for mail and texts, too.
     """
     step = replace(step, clock=Instant(step.clock))
     network = network_of(step)
@@ -131,8 +140,10 @@ def read_propagation(step: Step, migration: Migration, *, number: int = 0) -> Pr
     right = {host: {one for side in given for one in side[host] if one} for host in hosts}
     visits = read_visits(step, network, pages, {host: sorted(right[host]) for host in hosts})
     through = [_through(step, visits, pages, side) for side in given]
+    held = {(absolute(host), "A"): right[host] for host in hosts}
+    held |= _apex(migration, old.sets) if wide else {}
     return Propagation(
-        seen=_seen(step, network, migration, right),
+        seen=_seen(step, network, migration, held),
         apart=apart(sets, old.sets, new.sets),
         visits_old=through[0],
         visits_new=through[1],
@@ -166,12 +177,12 @@ class Instant:
 
 
 def _seen(
-    step: Step, network: Network, migration: Migration, right: Mapping[str, set[str]]
+    step: Step, network: Network, migration: Migration, right: Mapping[Key, set[str]]
 ) -> tuple[Seen, ...]:
     """Return each resolver in the order of environment.yaml: its side by a name that nobody has asked for."""
     watched = vantages(step)
     probe = Question.of(probe_name(step, migration), "A")
-    questions = [probe, *(Question.of(host, "A") for host in right)]
+    questions = [probe, *(Question.of(name, kind) for name, kind in right)]
     servers = {one.name: network.server(one.name, one.address) for one in watched if one.address}
     pairs = [(server, question) for server in servers.values() for question in questions]
     answers = ask(pairs, clock=step.clock)
@@ -206,11 +217,11 @@ def _told(http: Http, question: Question) -> Answer:
 
 
 def _judged(
-    vantage: Vantage, migration: Migration, answers: Sequence[Answer], right: Mapping[str, set[str]]
+    vantage: Vantage, migration: Migration, answers: Sequence[Answer], right: Mapping[Key, set[str]]
 ) -> Seen:
     probe, *rest = answers
     where, says = side_of(migration, probe)
-    cells = tuple(_cell(answer, right[host]) for host, answer in zip(right, rest, strict=True))
+    cells = tuple(_cell(answer, right[key]) for key, answer in zip(right, rest, strict=True))
     return Seen(resolver=vantage.name, weight=vantage.weight, where=where, says=says, cells=cells)
 
 
@@ -237,6 +248,15 @@ def _cell(answer: Answer, right: set[str]) -> Cell:
 
 
 # Nameservers
+
+
+def _apex(migration: Migration, old: Mapping[Key, Sequence[Answer]]) -> dict[Key, set[str]]:
+    """Return mail and texts at the apex as the old side answers them, where it has them."""
+    found: dict[Key, set[str]] = {}
+    for kind in ("MX", "TXT"):
+        told = [one for one in old.get((migration.zone, kind), ()) if one.values]
+        found |= {(migration.zone, kind): set(told[0].values)} if told else {}
+    return found
 
 
 def _taking_turns(migration: Migration, number: int) -> tuple[RecordSet, ...]:

@@ -121,7 +121,7 @@ class Deadlines(Value):
         parent, child = lasting(self.parent_ns_ttl_s), lasting(self.child_ns_ttl_s)
         after_h = (self.delegation_ttl_s + self.longest_record_s) / 3600
         rows = [
-            ("lowered, and seen so", shown(self.counted_from)),
+            ("counted from", shown(self.counted_from)),
             ("old TTLs are gone", shown(self.old_ttls_gone_at)),
             ("the switch may begin", f"{shown(self.switch_from)} (the plan waits {self.waits_s / 3600:g} h)"),
             ("records are kept now", f"{lasting(self.longest_record_s)} at most"),

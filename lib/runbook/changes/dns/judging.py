@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 from runbook.changes.dns.asking import said
 from runbook.changes.dns.zone import cut
-from runbook.providers.dns import Answer, RecordSet
+from runbook.providers.dns import Answer, RecordSet, for_people
 from runbook.providers.dns.records import ALIAS
 from runbook.values import Value
 
@@ -30,8 +30,8 @@ class Disagreement(Value):
     observed: str
 
     def in_a_line(self) -> str:
-        where = ", ".join(self.at)
-        return f"{self.name} {self.type} ({self.kind}) at {where}: {self.observed}; expected {self.expected}"
+        where, name = ", ".join(one.rstrip(".") for one in self.at), for_people(self.name)
+        return f"{name} {self.type} ({self.kind}) at {where}: {self.observed}; expected {self.expected}"
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,9 @@ class LowerTtls(Change):
     def after(self) -> str:
         return described(dict.fromkeys((one.id for one in self.records), self.ttl_s))
 
+    def partly(self) -> str:
+        return f"half-way from {self.before()} to {self.after()}"
+
     def touches(self) -> str:
         return "how long the world keeps answers; what is answered stays as it is"
 
@@ -68,8 +71,8 @@ class LowerTtls(Change):
         on_the_way = len(there) == len(self.records) and all(
             there[one.id] in (one.ttl_s, self.ttl_s) for one in self.records
         )
-        reached = on_the_way and set(there.values()) == {self.ttl_s}
-        return self.before() if on_the_way and not reached else described(there)
+        seen = described(there)
+        return self.partly() if on_the_way and seen not in (self.before(), self.after()) else seen
 
     def apply(self, step: Step) -> Lowered:
         ttls_s = dict.fromkeys((one.id for one in self.records), self.ttl_s)

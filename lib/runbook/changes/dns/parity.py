@@ -87,12 +87,6 @@ def zone_at_cloudflare(step: Step, zone: str) -> cloudflare.Zone:
     return found
 
 
-def expected_sets(step: Step, state: ZoneState) -> tuple[RecordSet, ...]:
-    """Return the record sets that Cloudflare is to hold for a zone of Vercel's."""
-    made = translate(state.served, zone=state.zone, ttl_s=step.rollout().dns.ttl_lowered_s)
-    return cloudflare.record_sets(made.entries)
-
-
 def _answering(step: Step, servers: Sequence[Server], zone: str) -> tuple[list[Server], list[Disagreement]]:
     """Return the servers that answer for a zone at all, and what is wrong with the others.
 

@@ -41,7 +41,7 @@ def unchanged(step: Step, state: ZoneState) -> Checks:
         "record sets as they were read",
         holds=not found,
         observed=f"{total - sum(one.kind != 'extra' for one in found)} of {total}",
-        expected=f"{total}; if somebody changed the zone meanwhile, begin anew",
+        expected=f"{total}; the zone was changed meanwhile: begin anew" if found else total,
     )
     rows = [
         Check.of(

@@ -78,7 +78,7 @@ class WriteRecords(Change):
     """Have exactly these records in the zone at Cloudflare; `was` is what it held when this was planned.
 
     More than a batch goes in several, so a run may be stopped with some of them done. Whatever lies between
-    `was` and `records` is therefore still the state before: what is missing is sent.
+    `was` and `records` is then half-way: what is missing is sent, or what was there is put back.
     """
 
     settles_within_s: ClassVar[float] = 300.0
@@ -103,6 +103,9 @@ class WriteRecords(Change):
     def after(self) -> str:
         return described(self.records)
 
+    def partly(self) -> str:
+        return f"half-way from {self.before()} to {self.after()}"
+
     def touches(self) -> str:
         return "answers of Cloudflare's nameservers, which nobody is sent to; Vercel's stay as they are"
 
@@ -116,8 +119,8 @@ class WriteRecords(Change):
         found = cloudflare.read_zone(step, name=plain(self.zone))
         held = cloudflare.read_records(step, found) if found is not None else ()
         now, was, wanted = (set(map(_line, entries)) for entries in (held, self.was, self.records))
-        on_the_way = was & wanted <= now <= was | wanted and now != wanted
-        return self.before() if on_the_way else described(held)
+        on_the_way = was & wanted <= now <= was | wanted and now not in (was, wanted)
+        return self.partly() if on_the_way else described(held)
 
     def apply(self, step: Step) -> Written:
         found = self._zone(step)
@@ -136,10 +139,12 @@ class WriteRecords(Change):
         while not (seen := compare(step, read_zone(step, self.zone), at="cloudflare")).agrees:
             now = step.clock.now()
             if now >= until:
+                first, *more = seen.disagreements
+                others = f" ({len(more)} more in evidence)" if more else ""
                 raise StepFailed(
-                    f"the records are written, and {len(seen.disagreements)} answers are not as Vercel's "
-                    f"zone says: {seen.disagreements[0].in_a_line()}. See which side is wrong, then resume; "
-                    "where Vercel's has changed meanwhile, begin anew"
+                    "the records are written, and not all is answered as Vercel's zone says: "
+                    f"{first.in_a_line()}{others}. See which side is wrong, then resume; where Vercel's has "
+                    "changed meanwhile, begin anew"
                 )
             step.clock.sleep_until(min(until, now + timedelta(seconds=LOOK_EVERY_S)))
 

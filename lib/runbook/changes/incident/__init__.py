@@ -6,7 +6,7 @@ going_back.py  the way back, whether it helped, and the end
 """
 
 from runbook.changes.incident.finding import Finding, diagnose, way_would_help
-from runbook.changes.incident.going_back import conclude, has_recovered, plan_close, plan_way
+from runbook.changes.incident.going_back import conclude, errors_are_down, plan_way
 from runbook.changes.incident.picture import Order, Picture, look_around
 
 __all__ = [
@@ -15,9 +15,8 @@ __all__ = [
     "Picture",
     "conclude",
     "diagnose",
-    "has_recovered",
+    "errors_are_down",
     "look_around",
-    "plan_close",
     "plan_way",
     "way_would_help",
 ]

@@ -11,7 +11,7 @@ from runbook.changes.interface import Change, EffectClass
 from runbook.changes.traffic.counting import floor
 from runbook.changes.traffic.moving import share_text, state_of
 from runbook.changes.traffic.telling import Told, say
-from runbook.errors import VendorError
+from runbook.errors import StepFailed, VendorError
 from runbook.providers import datadog, pagerduty, vercel
 from runbook.providers.connect import vendor_id
 from runbook.providers.vercel.releases import ALL
@@ -92,66 +92,16 @@ class Announce(Change):
         return say(step, self.text, since=step.clock.now() - _LOOK_BACK)
 
 
-def plan_way(step: Step, picture: Picture, finding: Finding) -> list[Change]:
-    """Return the way that a finding offers, told when it is done."""
-    if not finding.back_to:
-        return []
-    within_s = step.rollout().rollback.high_error_rate.rto_below_minutes * 60
-    found = (
-        share_text(picture.canary, picture.percent) if picture.canary else share_text(picture.production, ALL)
-    )
-    text = f"High error rate: {finding.cause}. {finding.way}, {finding.back_to} serves everybody"
-    project = vendor_id(step, "vercel", "project_name")
-    return [
-        GoBack(project=project, found=found, to=finding.back_to, within_s=within_s),
-        Announce(run=step.run_id, text=text),
-    ]
-
-
-def has_recovered(step: Step, finding: Finding) -> list[Check]:
-    """Wait for some good minutes on end, and compare the error rate with the plan's."""
-    limit = step.rollout().slos.error_rate.target_below_percent / 100
-    expected = f"under {limit * 100:g} % for {GOOD_MINUTES} minutes on end"
-    begins = floor(step.clock.now()) + MINUTE
-    ends = begins + _PATIENCE
-    seen = "nothing yet"
-    until = begins + GOOD_MINUTES * MINUTE
-    while until <= ends:
-        step.clock.sleep_until(until + timedelta(seconds=datadog.SETTLED_S))
-        try:
-            rate, minutes = _lately(step, finding.back_to, until)
-        except VendorError as error:
-            return [Check.unchecked("error rate after it", why=str(error), expected=expected)]
-        seen = rate.in_a_line()
-        if minutes == GOOD_MINUTES and rate.ratio is not None and rate.ratio < limit:
-            return [Check.of("error rate after it", holds=True, observed=seen, expected=expected)]
-        until += MINUTE
-    return [Check.of("error rate after it", holds=False, observed=seen, expected=expected)]
-
-
-def _lately(step: Step, deployment: str, until: datetime) -> tuple[Rate, int]:
-    """Return the error rate of the last minutes and how many of them were seen."""
-    found = datadog.read_minutes(
-        step,
-        since=until - GOOD_MINUTES * MINUTE,
-        until=until,
-        deployments=(deployment,),
-        bucketed="nobody",
-    )
-    totals = [arm.total for minute in found.minutes for arm in minute.arms]
-    rate = Rate(requests=sum(one.requests for one in totals), errors=sum(one.errors for one in totals))
-    return rate, len(found.minutes)
-
-
 class Close(Change):
-    """Resolve the alert at PagerDuty that this incident was opened for."""
+    """Resolve the alert at PagerDuty that this incident was opened for, once the errors have stayed down."""
 
     effect: ClassVar[EffectClass] = "keyed"
     has_undo: ClassVar[bool] = False
     key: str
+    to: str
 
     def sentence(self) -> str:
-        return f"resolve the alert {self.key} at PagerDuty"
+        return f"resolve the alert {self.key} at PagerDuty, once errors are down for {GOOD_MINUTES} minutes"
 
     def touches(self) -> str:
         return f"the incident of {self.key}"
@@ -160,16 +110,71 @@ class Close(Change):
         return "none: the alert fires again when it has a reason"
 
     def apply(self, step: Step) -> pagerduty.Event:
+        found = recovery(step, self.to)
+        if found.status != "passed":
+            raise StepFailed(
+                f"{found.title}: {found.observed}; expected {found.expected}. The alert {self.key} "
+                f"stays open. Look again: runbook resume {step.run_id}"
+            )
         return pagerduty.apply_event(step, dedup_key=self.key, action="resolve")
 
 
-def plan_close(step: Step, order: Order, finding: Finding) -> list[Change]:
-    """Return what closes an incident: people told, and its alert resolved where there is one."""
-    text = (
-        f"High error rate is over: {finding.way}" if finding.back_to else "High error rate: nothing is seen"
+def plan_way(step: Step, order: Order, picture: Picture, finding: Finding) -> list[Change]:
+    """Return the way that a finding offers: go back, say so, close the alert where the run knows its key."""
+    if not finding.back_to:
+        return []
+    within_s = step.rollout().rollback.high_error_rate.rto_below_minutes * 60
+    project = vendor_id(step, "vercel", "project_name")
+    found = (
+        share_text(picture.canary, picture.percent) if picture.canary else share_text(picture.production, ALL)
     )
-    told = Announce(run=step.run_id, text=text)
-    return [told, Close(key=order.incident_key)] if order.incident_key else [told]
+    text = f"High error rate: it was the {finding.cause}, and {finding.back_to} serves everybody again"
+    changes: list[Change] = [
+        GoBack(project=project, found=found, to=finding.back_to, within_s=within_s),
+        Announce(run=step.run_id, text=text),
+    ]
+    return [*changes, Close(key=order.incident_key, to=finding.back_to)] if order.incident_key else changes
+
+
+def errors_are_down(step: Step, finding: Finding) -> Check:
+    """Wait for some good minutes on end since the way back, and compare the error rate with the plan's."""
+    return recovery(step, finding.back_to)
+
+
+def recovery(step: Step, deployment: str) -> Check:
+    """Return whether errors were under the plan's limit for some minutes on end since a build is back."""
+    limit = step.rollout().slos.error_rate.target_below_percent / 100
+    title = "error rate since the way back"
+    expected = f"under {limit * 100:g} % for {GOOD_MINUTES} minutes on end"
+    begins = _back_since(step, deployment) + MINUTE
+    seen = "nothing yet"
+    for number in range(int(_PATIENCE / MINUTE)):
+        until = begins + (GOOD_MINUTES + number) * MINUTE
+        step.clock.sleep_until(until + timedelta(seconds=datadog.SETTLED_S))
+        try:
+            rate, minutes = _lately(step, deployment, until)
+        except VendorError as error:
+            return Check.unchecked(title, why=str(error), expected=expected)
+        seen = rate.in_a_line()
+        if minutes == GOOD_MINUTES and rate.ratio is not None and rate.ratio < limit:
+            return Check.of(title, holds=True, observed=seen, expected=expected)
+    return Check.of(title, holds=False, observed=seen, expected=expected)
+
+
+def _back_since(step: Step, deployment: str) -> datetime:
+    move = vercel.read_project(step).move
+    back = move is not None and move.to == deployment
+    return floor(move.requested_at if move is not None and back else step.clock.now())
+
+
+def _lately(step: Step, deployment: str, until: datetime) -> tuple[Rate, int]:
+    """Return the error rate of the last minutes and how many of them were seen."""
+    since = until - GOOD_MINUTES * MINUTE
+    names = (deployment,)
+    found = datadog.read_minutes(step, since=since, until=until, deployments=names, bucketed="nobody")
+    totals = [arm.total for minute in found.minutes for arm in minute.arms]
+    rate = Rate(requests=sum(one.requests for one in totals), errors=sum(one.errors for one in totals))
+    return rate, len(found.minutes)
 
 
 def conclude(step: Step, picture: Picture, finding: Finding) -> Conclusion:

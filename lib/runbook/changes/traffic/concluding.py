@@ -21,7 +21,7 @@ def conclude(step: Step, under_way: UnderWay, verdict: Verdict) -> Conclusion:
     how = "was good" if verdict.decision == "proceed" else "went on by signature, not by its numbers,"
     limit = phase.gate.error_rate_below_percent
     return Conclusion(
-        verdict=f"{ground.canary} {how} at {phase.percent:g} % for {phase.hours:g} h; {after}.",
+        verdict=f"{ground.called} {how} at {phase.percent:g} % for {phase.hours:g} h; {after}.",
         numbers={
             "canary_percent": Number(title="visitors on the canary", value=phase.percent, unit="%"),
             "error_percent": _percent("error rate of the canary", verdict, "errors_canary", limit=limit),

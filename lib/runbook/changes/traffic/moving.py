@@ -53,7 +53,7 @@ class Hold(Change):
         return HELD
 
     def touches(self) -> str:
-        return f"the project {self.project}: merges to main do not reach its visitors"
+        return "merges to main: they reach nobody meanwhile"
 
     def way_back(self) -> str:
         return "builds go live by themselves again"
@@ -86,7 +86,7 @@ class Free(Change):
         return FREE
 
     def touches(self) -> str:
-        return f"the project {self.project}: what is merged to main from now on"
+        return "what is merged to main from now on"
 
     def way_back(self) -> str:
         return "hold them again"
@@ -123,7 +123,7 @@ class Stages(Change):
         return _stages_text(self.wanted)
 
     def touches(self) -> str:
-        return f"releases of {self.project} to come; one under way keeps its own stages"
+        return "releases to come"
 
     def way_back(self) -> str:
         return f"{_stages_text(self.found)}, as before"
@@ -151,7 +151,7 @@ class Raise(Change):
     phase: Phase
 
     def sentence(self) -> str:
-        return f"raise {self.ground.canary} to {self.phase.percent:g} % of the visitors"
+        return f"raise {self.ground.called} to {self.phase.percent:g} % of the visitors"
 
     def resource(self) -> str:
         return resource_of(self.ground.project)
@@ -172,12 +172,12 @@ class Raise(Change):
         return seen.startswith((f"{self.ground.canary} to ", f"{self.ground.current} to all "))
 
     def touches(self) -> str:
-        return f"{self.phase.percent:g} % of the visitors of {self.ground.project}; nobody else"
+        return f"{self.phase.percent:g} % of the visitors"
 
     def way_back(self) -> str:
         return (
-            f"rollback of the whole release: {self.ground.current} serves everybody within "
-            f"{self.phase.rto_s / 60:g} minutes. Environment variables and crons are then that build's"
+            "the whole release is rolled back: the build before serves everybody within "
+            f"{self.phase.rto_s / 60:g} minutes, with its environment variables and crons"
         )
 
     def observe(self, step: Step) -> str:
@@ -315,7 +315,7 @@ def plan_phase(step: Step, phase: Phase, ground: Ground) -> list[Change]:
     told = StandBy(
         run=step.run_id,
         phase=phase,
-        canary=ground.canary,
+        canary=ground.called,
         current=ground.current,
         planned_at=step.clock.now(),
     )

@@ -89,13 +89,18 @@ class Ground(Value):
     stages: tuple[float, ...] | None
     shares: tuple[Share, ...] = ()
 
+    @property
+    def called(self) -> str:
+        """Return what people call the canary: its version, or Vercel's id where none is told."""
+        return self.version or self.canary
+
     def rows(self) -> list[tuple[str, str]]:
         builds = "go live by themselves" if self.assigns_domains else "wait to be released"
         stages = ", ".join(f"{one:g} %" for one in self.stages) if self.stages else "none"
         shares = ", ".join(f"{one.percent:g} % since {one.at:%Y-%m-%d %H:%M} UTC" for one in self.shares)
         return [
             ("project", self.project),
-            ("canary", f"{self.canary} ({self.version})"),
+            ("canary", f"{self.canary} ({self.version or 'its version is not told'})"),
             ("current build", self.current),
             ("before the canary", f"production builds {builds}; stages of releases: {stages}"),
             ("had so far", shares or "nothing yet"),

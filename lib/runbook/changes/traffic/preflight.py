@@ -34,7 +34,7 @@ def read_ground(step: Step, order: Order, previous: Previous) -> Ground:
     return Ground(
         project=vendor_id(step, "vercel", "project_name"),
         canary=build.id,
-        version=build.meta.get("version", "version not told"),
+        version=build.meta.get("version", ""),
         current=project.production,
         assigns_domains=project.assigns_domains,
         stages=read_stages(step),

@@ -110,10 +110,10 @@ class StandBy(Change):
         return f"messages of {self.run}"
 
     def touches(self) -> str:
-        return "people's attention; nothing else"
+        return "people's attention"
 
     def way_back(self) -> str:
-        return "what was said stays; a rollback pages PagerDuty and is told in Slack and Datadog"
+        return "what was said stays; a rollback pages, and is told in Slack and Datadog"
 
     def apply(self, step: Step) -> Told:
         text = (

@@ -38,6 +38,7 @@ EVIDENCE_BOUND: Final = 1 / ALPHA["errors"]  # how many fold a bet against the c
 _WORDS: Final = {"proceed": "is through: go", "hold": "waits for a person"}
 _ASK_EVERY = timedelta(minutes=15)
 _ISSUES_NAMED = 3
+_SILENCE = timedelta(minutes=15)  # without a settled minute: nobody sees the canary any more
 
 
 @dataclass
@@ -56,6 +57,7 @@ class _Memory:
     budget: Budget | None = None
     issues: tuple[sentry.Issue, ...] = ()
     asked_at: datetime | None = None
+    called: bool = False
 
     def see(self, minute: Minute) -> None:
         self.judge.see(minute)
@@ -76,7 +78,7 @@ def look(step: Step, looks: tuple[Look, ...], under_way: UnderWay) -> Look:
     """
     quiet = _quiet(step)
     now = quiet.clock.now()
-    if who := interference(quiet, under_way):
+    if who := _somebody_else(quiet, under_way):
         raise _call_a_person(step, under_way, who)
     memory = _memory(step, looks, under_way)
     trouble = _count(quiet, memory, under_way, now)
@@ -84,10 +86,23 @@ def look(step: Step, looks: tuple[Look, ...], under_way: UnderWay) -> Look:
     if at_end or memory.asked_at is None or now - memory.asked_at >= _ASK_EVERY:
         _ask_around(quiet, memory, under_way, now)
     seen = _look(memory, under_way, trouble, now=now, at_end=at_end)
-    _tell(step, looks, under_way, seen, last=at_end or seen.ends)
-    if at_end or seen.ends:
+    last = at_end or seen.ends
+    if _needs_somebody(memory, seen, last=last):
+        _call_somebody(step, under_way, seen, last=last)
+        memory.called = True
+    _tell(step, looks, under_way, seen, last=last)
+    if last:
         _keep(step, memory, under_way)
     return seen
+
+
+def _somebody_else(step: Step, under_way: UnderWay) -> str:
+    """Return who interferes; while Vercel does not say, the counts are watched all the same."""
+    try:
+        return interference(step, under_way)
+    except VendorError as error:
+        step.remark(f"whether somebody else is at work could not be seen: {error}")
+        return ""
 
 
 def interference(step: Step, under_way: UnderWay) -> str:
@@ -108,7 +123,7 @@ def interference(step: Step, under_way: UnderWay) -> str:
 
 def _call_a_person(step: Step, under_way: UnderWay, who: str) -> Parked:
     """Page and tell that somebody else is at work; return what parks the run."""
-    run, canary = step.run_id, under_way.ground.canary
+    run, canary = step.run_id, under_way.ground.called
     text = f"Somebody else is at work on the release of {canary}: {who}. Nobody watches the canary now"
     try:
         page(step, what="interference", summary=text)
@@ -231,15 +246,12 @@ def _drawn(found: Judgement) -> dict[str, float | None]:
 
 def _tell(step: Step, looks: Sequence[Look], under_way: UnderWay, seen: Look, *, last: bool) -> None:
     """Post the status that came due since the last look, and what the last look came to."""
-    phase, every = under_way.phase, timedelta(hours=under_way.phase.status_every_h)
+    every, head = timedelta(hours=under_way.phase.status_every_h), _head(under_way)
     before = looks[-1].at if looks else under_way.began_at
-    head = f"Canary phase {phase.number}, {phase.percent:g} % of the visitors"
     number = int((seen.at - under_way.began_at) / every)
     due = under_way.began_at + number * every
     if number and before < due and not last:
         say_status(step, f"{head}, status of {due:%Y-%m-%d %H:%M} UTC", seen.says, since=due)
-    if seen.decision == "hold" and looks and looks[-1].decision != "hold" and not last:
-        _warn(step, head, seen, since=under_way.began_at)
     if last and seen.decision != "rollback":  # that is told once it is done; nothing may hold it up
         title = f"{head}, {_WORDS[seen.decision]}"
         say_status(step, title, seen.says, since=under_way.began_at)
@@ -247,19 +259,34 @@ def _tell(step: Step, looks: Sequence[Look], under_way: UnderWay, seen: Look, *,
         mark(step, what="decision", title=title, text=seen.says, at=seen.at, tone=tone)
 
 
-def _warn(step: Step, head: str, seen: Look, *, since: datetime) -> None:
-    """Call somebody when a canary that was good begins to speak against itself; the watch goes on."""
-    title = f"{head}, would not go on as it is now"
+def _head(under_way: UnderWay) -> str:
+    phase = under_way.phase
+    return f"Canary {under_way.ground.called}, phase {phase.number}, {phase.percent:g} % of the visitors"
+
+
+def _needs_somebody(memory: _Memory, seen: Look, *, last: bool) -> bool:
+    """Say whether a person is to be called now: it speaks against the canary, nothing is seen, it waits."""
+    if seen.decision != "hold" or memory.called:
+        return False
+    speaks = memory.found is not None and memory.found.ends
+    return last or speaks or seen.at - memory.until > _SILENCE
+
+
+def _call_somebody(step: Step, under_way: UnderWay, seen: Look, *, last: bool) -> None:
+    """Call whoever is on call, once a watch; before its end it goes on meanwhile."""
+    title = f"{_head(under_way)}, {'waits for a person' if last else 'would not go on as it is now'}"
     try:
         page(step, what="hold", summary=f"{title}: {seen.says}", severity="warning")
     except VendorError as error:
         step.remark(f"nobody was paged: {error}")
-    say_status(step, title, seen.says, since=since)
+    if not last:
+        say_status(step, title, seen.says, since=under_way.began_at)
 
 
 def _keep(step: Step, memory: _Memory, under_way: UnderWay) -> None:
-    """Keep the minutes that were judged, so that the verdict can be worked out again by anybody."""
-    lines = "".join(f"{minute.model_dump_json()}\n" for minute in memory.minutes)
+    """Keep the phase's minutes, so that with those of the phases before anybody can judge them again."""
+    since = floor(under_way.began_at)
+    lines = "".join(f"{minute.model_dump_json()}\n" for minute in memory.minutes if minute.at >= since)
     name = f"minutes-phase-{under_way.phase.number}.jsonl.gz"
     step.evidence(name, gzip.compress(lines.encode(), 6, mtime=0))
 

@@ -5,6 +5,7 @@ Traps that the modules meet: errors inside HTTP 200, points that come late, zero
 that are left out, intervals made coarser without a word, tags in lower case, times in seconds.
 """
 
+from runbook.providers.datadog.charges import read_charges
 from runbook.providers.datadog.levels import Level, read_levels
 from runbook.providers.datadog.marks import Event, Mark, apply_mark, read_events
 from runbook.providers.datadog.minutes import (
@@ -45,6 +46,7 @@ __all__ = [
     "Standing",
     "Tally",
     "apply_mark",
+    "read_charges",
     "read_events",
     "read_levels",
     "read_minutes",

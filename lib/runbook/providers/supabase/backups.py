@@ -18,6 +18,8 @@ from runbook.values import Value
 
 FAILED: Final = frozenset({"RESTORE_FAILED", "INIT_FAILED", "REMOVED"})
 LEAVES_WITHIN_S: Final = 300.0
+KEPT_DAYS: Final = 7
+"""How long the plan Pro keeps nightly backups; Team 14 days, Enterprise 30."""
 _LOOK_EVERY_S, _LOOK_SELDOM_S = 5.0, 30.0
 
 
@@ -41,11 +43,20 @@ class Backups(Value):
     nightly: tuple[NightlyBackup, ...]
     earliest_at: datetime | None
     latest_at: datetime | None
+    read_at: datetime
 
-    def nights_without(self, since: date, until: date) -> tuple[date, ...]:
-        """Return the days of [since, until) on which no nightly backup was completed."""
+    def told_since(self, *, kept_days: int = KEPT_DAYS) -> date:
+        """Return the first day whose backup would still be listed: older ones are gone, taken or not."""
+        return (self.read_at - timedelta(days=kept_days)).date() + timedelta(days=1)
+
+    def nights_without(self, since: date, until: date, *, kept_days: int = KEPT_DAYS) -> tuple[date, ...]:
+        """Return the days of [since, until) on which no nightly backup was completed.
+
+        Judged are days that are over, and not so old that their backup is gone (`told_since`).
+        """
         there = {one.taken_at.date() for one in self.nightly if one.status == "COMPLETED"}
-        days = (since + timedelta(days=n) for n in range((until - since).days))
+        first, end = max(since, self.told_since(kept_days=kept_days)), min(until, self.read_at.date())
+        days = (first + timedelta(days=n) for n in range((end - first).days))
         return tuple(day for day in days if day not in there)
 
 
@@ -84,7 +95,7 @@ class _Backups(Shape):
 def read_backups(step: Step) -> Backups:
     """Return the backups there are, newest first, and the window of point-in-time recovery."""
     with connect(step, API) as http:
-        return _read_backups(http, project_ref(step))
+        return _read_backups(step, http, project_ref(step))
 
 
 def apply_restore(step: Step, *, to: datetime, within_s: float = 4 * 3600.0) -> Restore:
@@ -98,7 +109,7 @@ def apply_restore(step: Step, *, to: datetime, within_s: float = 4 * 3600.0) -> 
     with connect(step, API) as http:
         asked_at = step.clock.now()
         if look_at_project(http, ref).is_healthy:
-            _insist_on_window(_read_backups(http, ref), to)
+            _insist_on_window(_read_backups(step, http, ref), to)
             lost = _ask_restore(http, ref, to)
             down_at = _await_down(step, http, ref, asked_at, lost)
         else:
@@ -183,7 +194,7 @@ def _looks(step: Step, ends: datetime) -> Iterator[datetime]:
     yield now
 
 
-def _read_backups(http: Http, ref: str) -> Backups:
+def _read_backups(step: Step, http: Http, ref: str) -> Backups:
     path = "/v1/projects/{ref}/database/backups"
     found = http.call("read_backups", "GET", path, args={"ref": ref}, into=_Backups)
     nightly = [
@@ -196,6 +207,7 @@ def _read_backups(http: Http, ref: str) -> Backups:
         nightly=tuple(sorted(nightly, key=lambda one: one.taken_at, reverse=True)),
         earliest_at=_at(found.physical_backup_data.earliest_physical_backup_date_unix),
         latest_at=_at(found.physical_backup_data.latest_physical_backup_date_unix),
+        read_at=step.clock.now(),
     )
 
 

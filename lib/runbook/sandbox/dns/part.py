@@ -9,6 +9,7 @@ Another part writes zones through it (internet.py shows how):
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import ClassVar
 
 import dns.rdatatype
@@ -55,6 +56,7 @@ class Dns(Part):
         "stale-nameserver": "the first nameserver Cloudflare gives a zone does not hear of changes any more",
         "stale-at-vercel": "the first of Vercel's nameservers does not hear of changes to a zone any more",
         "ds-left-at-parent": "the zone is signed at Vercel, so its DS stands at the registry",
+        "ds-taken-out": "a person has switched DNSSEC off at the registrar: no DS stands at the registry",
     }
 
     def __init__(self, world: World) -> None:
@@ -100,6 +102,8 @@ class Dns(Part):
                     self.internet.break_zone(self.internet.assigned("vercel", origin)[0], origin, "stale")
                 case "ds-left-at-parent":
                     self.internet.sign("vercel", origin)
+                case "ds-taken-out" if (found := self.internet.delegation(origin)) is not None:
+                    self.internet.delegate(replace(found, ds=()))
 
     async def start(self) -> None:
         for endpoint in self.internet.endpoints():

@@ -163,4 +163,6 @@ def test_servers_that_are_wrong_alike_stand_in_one_line_others_in_their_own():
     ]
     found = judge(Expected(a_set(ONE)), answers)
     assert [(one.kind, one.at) for one in found] == [("values", ("ns2", "ns3")), ("no answer", ("ns4",))]
-    assert found[0].in_a_line() == (f"{NAME} A (values) at ns2, ns3: 300 s: {THREE}; expected 300 s: {ONE}")
+    assert found[0].in_a_line() == (
+        f"www.omnihub.dev A (values) at ns2, ns3: 300 s: {THREE}; expected 300 s: {ONE}"
+    )

@@ -147,6 +147,28 @@ def test_without_data_to_the_end_a_phase_holds(world, step):
     assert [look.decision for look in looks] == ["hold", "hold"]
     assert looks[-1].says.startswith("no data")
     assert any("waits for a person" in text for text in said(step))
+    assert incidents(world) == ["r1/hold"]
+
+
+def test_vercel_that_does_not_answer_ends_no_watch(world, step):
+    """Whether somebody else is at work cannot be seen then; what comes of the canary can."""
+    under_way = begin(step)
+    world.set_fault("status", vendor="vercel", call="read_release", times=None, status=503)
+    looks = watch(step, under_way, every=timedelta(minutes=30))
+    assert looks[-1].decision == "proceed"
+    assert any("could not be seen" in remark for remark in step.remarks)
+
+
+def test_a_person_is_called_once_nothing_is_seen(world, step):
+    """A minute without an answer is nothing; after a quarter of an hour nobody sees the canary any more."""
+    under_way = begin(step)
+    looks = [watching.look(step, (), under_way)]
+    world.set_fault("status", vendor="datadog", call="query_timeseries", times=None, status=503)
+    for minutes in (5, 25, 35):
+        step.clock.sleep_until(under_way.began_at + timedelta(minutes=minutes))
+        looks.append(watching.look(step, tuple(looks), under_way))
+        assert bool(incidents(world)) == (minutes >= 25)
+    assert incidents(world) == ["r1/hold"]
 
 
 def test_a_status_is_told_every_few_hours_once(step):

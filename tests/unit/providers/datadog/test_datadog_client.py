@@ -257,3 +257,12 @@ def test_a_part_of_the_events_is_no_list(step, script):
         script.say(body=json.dumps({"data": [], "meta": meta}).encode())
         with pytest.raises(VendorUnavailable, match="only a part"):
             datadog.read_events(step, since=SINCE, until=NOON)
+
+
+def test_a_look_asks_the_clock_once(step, script, clock, monkeypatch):
+    """In a rehearsal each time that it is asked is a call of its own, and there are thousands of looks."""
+    asked, now = [], clock.now
+    monkeypatch.setattr(clock, "now", lambda: asked.append(1) or now())
+    script.say(body=reply([], times=()), X_RateLimit_Remaining="9", X_RateLimit_Reset="60")
+    read(step)
+    assert len(asked) == 1

@@ -292,6 +292,7 @@ def test_one_key_lets_events_in_and_reads_nothing(world):
 def test_datadog_may_be_down(world):
     """For half an hour, an hour into the release; visitors come all the same, and are told of afterwards."""
     world.play("datadog-down")
+    assert world.part("datadog").status()["armed"] == ["datadog-down since 2026-11-30T01:00Z"]
     assert ask(world, "v1/monitor").status == 200
     release(world)
     seen = []

@@ -57,7 +57,7 @@ class Records:
         if order in _ORDERS:
             found.sort(key=lambda record: (str(record.get(order, "")), record["name"]), reverse=reverse)
         size = call.number("per_page", _PAGE, least=1, most=_PAGE_MOST)
-        return page([_shown(record) for record in found], call.number("page", 1, least=1), size)
+        return page(found, call.number("page", 1, least=1), size, show=_shown)
 
     def one(self, call: Call) -> Answer:
         record = self.table(self._zones.of(call)).get(call.args["record_id"])

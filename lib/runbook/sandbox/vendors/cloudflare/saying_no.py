@@ -7,6 +7,7 @@ The codes come from what the API was seen to say in public (none is in its descr
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from runbook.sandbox.world.part import Answer
@@ -50,8 +51,8 @@ def success(result: Any, **more: Any) -> Answer:
     return Answer(200, {"success": True, "errors": [], "messages": [], "result": result, **more})
 
 
-def page(found: list[Doc], number: int, size: int) -> Answer:
-    """Return one page of a list; a page beyond the last is empty."""
-    shown = found[(number - 1) * size : number * size]
+def page(found: list[Doc], number: int, size: int, *, show: Callable[[Doc], Doc] = lambda one: one) -> Answer:
+    """Return one page of a list, each item as `show` has it; a page beyond the last is empty."""
+    shown = [show(one) for one in found[(number - 1) * size : number * size]]
     info = {"page": number, "per_page": size, "count": len(shown), "total_count": len(found)}
     return success(shown, result_info=info)

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any, ClassVar, Final
 
 from runbook.clock import utc_text
-from runbook.sandbox.vendors.datadog import events, monitors, querying, slos
+from runbook.sandbox.vendors.datadog import bills, events, monitors, querying, slos
 from runbook.sandbox.vendors.datadog.language import Unreadable
 from runbook.sandbox.world.part import HEX, Answer, Call, Part, Route
 from runbook.sandbox.world.quota import Quota, Window
@@ -27,6 +27,7 @@ LIMITS: Final = {
     "slo": ("slo", Window(600, 60)),
     "monitor": ("monitors", Window(600, 60)),
     "event": ("events_search", Window(300, 60)),
+    "usage": ("usage_metering", Window(300, 3600)),
 }
 
 
@@ -50,6 +51,13 @@ class Datadog(Part):
             ("GET", "v1/monitor", "read_monitors", "monitor", self._told(monitors.listing)),
             ("GET", "v1/monitor/{monitor_id}", "read_monitor", "monitor", self._told(monitors.single)),
             ("POST", "v2/events/search", "search_events", "event", partial(events.search, self)),
+            (
+                "GET",
+                "v2/usage/estimated_cost",
+                "read_estimated_cost",
+                "usage",
+                partial(bills.estimated, self),
+            ),
         ):
             limited = partial(self._limited, limit, handler)
             yield Route(method, f"/datadog/api/{path}", call, limited, changes=False)
@@ -63,9 +71,8 @@ class Datadog(Part):
         return {name: doc["value"] for name, doc in self.table("secrets").items()}
 
     def status(self) -> Doc:
-        states = [f"{one.name}: {monitors.state_of(self._traffic, one)}" for one in monitors.WATCHES]
-        posted = [doc["title"] for doc in self.table("events").values()]
-        return {"monitors": states, "events": posted}
+        armed = [f"{name} since {doc['at'][:16]}Z" for name, doc in self.table("habits").items()]
+        return {"armed": armed, "events": [doc["title"] for doc in self.table("events").values()]}
 
     def play(self, scenario: str) -> None:
         self.table("habits").put(scenario, {"at": utc_text(self.now)})
@@ -125,6 +132,9 @@ class Datadog(Part):
 
     def _told(self, handler: Callable[[Any, Call], Answer]) -> Callable[[Call], Answer]:
         return lambda call: handler(self._traffic, call)
+
+    def _estimated(self, call: Call) -> Answer:
+        return bills.estimated(self, call)
 
     def _query(self, handler: Callable[[Any, Any], Answer]) -> Callable[[Call], Answer]:
         def answer(call: Call) -> Answer:

@@ -1,0 +1,104 @@
+"""Many drills: the order that leaves no core idle, and an interruption that leaves nothing running."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+import pytest
+
+from runbook import campaign
+from runbook.campaign import Result, drill, longest_first
+from runbook.plan import Scenario
+from runbook.plan.scenarios import Expected, First
+
+
+def row(name: str, *, first: int = 0) -> Scenario:
+    return Scenario(
+        name=name,
+        runbook="toy",
+        first=tuple(First(runbook="toy") for _ in range(first)),
+        expected=Expected(status="done", exit_code=0),
+        in_make_drill=True,
+        proves="an order",
+    )
+
+
+def names(rows: Sequence[Scenario]) -> list[str]:
+    return [one.name for one in rows]
+
+
+def order(rows: Sequence[Scenario], took_s: dict[str, float]) -> list[str]:
+    return names(longest_first(rows, of=lambda one: one, took_s=took_s))
+
+
+def test_without_a_record_the_rows_with_most_runs_begin_first() -> None:
+    """Rows of as many runs stay in their order."""
+    rows = [row("a"), row("chain", first=3), row("b"), row("pair", first=1)]
+    assert order(rows, {}) == ["chain", "pair", "a", "b"]
+
+
+def test_what_took_longest_the_last_time_begins_first() -> None:
+    """A single long run comes before a chain of short ones; other rows' names mean nothing."""
+    rows = [row("chain", first=3), row("long"), row("short")]
+    assert order(rows, {"toy: chain": 8.0, "toy: long": 30.0, "toy: short": 1.0, "x: short": 99.0}) == [
+        "long",
+        "chain",
+        "short",
+    ]
+
+
+def test_a_new_row_is_taken_for_as_long_as_its_runs_usually_are() -> None:
+    """Four runs of usually 2 s stand between 10 s and 5 s."""
+    rows = [row("five"), row("new", first=3), row("ten"), row("two"), row("two too")]
+    took_s = {"toy: five": 5.0, "toy: ten": 10.0, "toy: two": 2.0, "toy: two too": 2.0}
+    assert order(rows, took_s)[:3] == ["new", "ten", "five"]  # the median of 2, 2, 5, 10 is 3.5 s a run
+
+
+def test_results_come_in_the_order_of_the_rows() -> None:
+    """Whichever ends first; each is told as it ends."""
+    rows, told = [row("a"), row("b")], list[str]()
+    b_ended = threading.Event()
+
+    def run(one: Scenario) -> Result:
+        if one.name == "a":
+            b_ended.wait(30)
+        return Result(one, None, 0.0, "")
+
+    def tell(result: Result) -> None:
+        told.append(result.scenario.name)
+        if result.scenario.name == "b":
+            b_ended.set()
+
+    results = drill(rows, run=run, jobs=2, tell=tell, stop=lambda: None)
+    assert [result.scenario.name for result in results] == ["a", "b"]
+    assert told == ["b", "a"]
+
+
+def test_an_interruption_ends_what_is_under_way_and_begins_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who is impatient stops it harder; the interruption goes on once nothing runs any more."""
+    began, ended, stops = list[str](), list[str](), list[int]()
+    running, enough = threading.Event(), threading.Event()
+
+    def run(one: Scenario) -> Result:
+        began.append(one.name)
+        running.set()
+        enough.wait(30)
+        ended.append(one.name)
+        return Result(one, None, 0.0, "")
+
+    def interrupted(futures: Sequence[object], **_: object) -> object:
+        running.wait(30)
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    def stop() -> None:
+        stops.append(len(stops))
+        if len(stops) == 1:
+            raise KeyboardInterrupt  # pressed once more
+        enough.set()
+
+    monkeypatch.setattr(campaign, "wait", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        drill([row("a"), row("b"), row("c")], run=run, jobs=1, tell=lambda _: None, stop=stop)
+    assert (began, ended, stops) == (["a"], ["a"], [0, 1])
