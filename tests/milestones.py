@@ -206,7 +206,13 @@ def sources(**changes):
         "calls": Calls(since=since, until=until, incidents=()),
         "rollbacks": Rollbacks(since=since, until=until, marks=(), marks_of_canaries=8),
         "backups": BackupRecord(
-            pitr=False, every_days=1, days=1, days_without=(), newest_at=at(12, 6, 3), covered=True
+            pitr=False,
+            every_days=1,
+            days=1,
+            days_listed=1,
+            days_without=(),
+            newest_at=at(12, 6, 3),
+            covered=True,
         ),
         "costing": costing(),
     }

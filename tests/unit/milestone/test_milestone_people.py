@@ -104,10 +104,35 @@ def test_a_night_without_a_backup_is_named():
         world.world.advance_to(at(12, 7, 12))
         broken = read_backup_record(world.step(), period(at(12, 3), at(12, 7)))
     assert whole.holds
-    assert whole.days == 4
-    assert not broken.holds
+    assert (whole.days, whole.days_listed) == (4, 4)
+    assert broken.holds is False
     assert broken.days_without
     assert all(f"{day:%Y-%m-%d}" in broken.observed() for day in broken.days_without)
+
+
+def test_a_backup_that_is_no_longer_listed_is_no_missing_one():
+    """A list is as long as it is kept: older days are said to be untold, and none of them is called good."""
+    with memory_world() as world:
+        world.world.advance_to(at(12, 13, 2))
+        week = read_backup_record(world.step(), period(at(12, 5, 18), at(12, 12, 18)))
+        world.world.advance_to(at(1, 20, 2, year=2027))
+        old = read_backup_record(world.step(), period(at(12, 5, 18), at(12, 12, 18)))
+    assert week.holds
+    assert week.days_listed < week.days == 7
+    assert "too long ago to be listed" in week.observed()
+    assert (old.days_listed, old.holds) == (0, None)
+
+
+def test_a_night_that_is_missing_is_not_taken_for_one_too_long_ago():
+    """Within the time that backups are kept every day counts, however short the list is."""
+    with memory_world() as world:
+        world.world.advance_to(at(12, 5, 12))
+        world.world.play("backups-missing")
+        world.world.advance_to(at(12, 10, 2))
+        found = read_backup_record(world.step(), period(at(12, 1), at(12, 9)))
+    assert found.holds is False
+    assert [day.day for day in found.days_without] == [5, 6]
+    assert (found.days, found.days_listed) == (8, 6)
 
 
 def test_vercels_bill_is_the_sum_of_its_raw_rows_in_each_month_that_is_touched():
