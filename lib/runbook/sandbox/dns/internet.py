@@ -84,6 +84,7 @@ class Internet:
         self._store: Store = Memory() if store is None else store
         self._estates: dict[str, Estate] = {side.name: Estate(side) for side in SIDES}
         self._registries: set[Name] = {dns.name.root}
+        self._flattening: set[Name] = set()
         self._around = Surroundings(self.now_s, self._root, self._find, self._registries.__contains__)
         self._plain = Resolver("", "", behaviour=Behaviour(max_ttl_s=0), surroundings=self._around)
         for side in SIDES:
@@ -327,7 +328,14 @@ class Internet:
         return self.nameservers.get(name.to_text())
 
     def _flatten(self, name: Name, rdtype: RdataType) -> RRset | None:
-        found = self._plain.authoritative(name, rdtype)
+        """Return the addresses of an alias' target; none of one that leads back to itself."""
+        if name in self._flattening:
+            return None
+        self._flattening.add(name)
+        try:
+            found = self._plain.authoritative(name, rdtype)
+        finally:
+            self._flattening.remove(name)
         return found.records if found is not None else None
 
 

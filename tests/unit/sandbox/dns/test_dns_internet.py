@@ -151,3 +151,14 @@ def test_a_fault_can_be_set_before_its_zone_comes():
             assert ask(twin.nameservers[second], "www.late.dev.", "A").answer
     with pytest.raises(ValueError, match="cannot be 'broken'"):
         world.internet.break_zone(first, "late.dev.", "broken")
+
+
+def test_an_alias_that_leads_back_to_itself_has_no_addresses():
+    """By itself or around a corner: it is answered, with nothing, and nothing hangs."""
+    world = SmallWorld()
+    zone = world.zones["vercel"]
+    zone.put(RecordSet(ZONE, "ALIAS", 60, (f"a.{ZONE}",)))
+    zone.put(RecordSet(f"a.{ZONE}", "ALIAS", 60, (ZONE,)))
+    zone.put(RecordSet(f"b.{ZONE}", "ALIAS", 60, (f"b.{ZONE}",)))
+    for name in (ZONE, f"a.{ZONE}", f"b.{ZONE}"):
+        assert not ask(world.resolver(1), name, "A").answer
