@@ -130,7 +130,16 @@ def summary_of(folder: Path) -> dict:
     """
     summary = summarize(read_journal(folder / "journal.jsonl"))
     found = json.loads(summary.model_dump_json())
-    for name in ("opened_at", "ended_at", "wall_s", "times", "taken_up_by", "run_id", "predecessor"):
+    for name in (
+        "opened_at",
+        "ended_at",
+        "wall_s",
+        "calendar_s",
+        "times",
+        "taken_up_by",
+        "run_id",
+        "predecessor",
+    ):
         del found[name]
     for step in found["steps"]:
         for name in ("began_at", "seconds", "attempts", "phases"):

@@ -103,11 +103,16 @@ def test_a_signal_in_the_middle_leaves_nothing_behind_but_the_record(place, numb
 
 
 def kernel_of(process):
-    """Return the kernel's process id: the child of the driver that runs ipykernel."""
-    for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
-        if b"ipykernel" in Path(f"/proc/{child}/cmdline").read_bytes():
-            return int(child)
+    """Return the kernel's process id: the child of the process that the driver's kernels are forked from."""
+    for child in children_of(process.pid):
+        if b"runbook.warm.forking" in Path(f"/proc/{child}/cmdline").read_bytes():
+            (kernel,) = children_of(child)
+            return kernel
     raise AssertionError("the driver has no kernel")
+
+
+def children_of(pid):
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def test_a_killed_kernel_leaves_nothing_behind_and_the_run_can_be_resumed(place):
