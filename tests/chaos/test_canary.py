@@ -74,7 +74,8 @@ def rollout(request, monkeypatch):
         yield Rollout(project, world.remote, request.param)
 
 
-def test_killed_and_resumed_it_ends_as_if_undisturbed(rollout, capsys):
+@pytest.mark.parametrize("every", [EVERY, pytest.param(1, marks=pytest.mark.exhaustive)])
+def test_killed_and_resumed_it_ends_as_if_undisturbed(rollout, every, capsys):
     """Around every effect and at a sample of other writes: one release, one rise, one rollback, one page."""
     rollout.fresh()
     assert rollout.go() == rollout.code
@@ -83,7 +84,7 @@ def test_killed_and_resumed_it_ends_as_if_undisturbed(rollout, capsys):
     assert expected["production"] == CURRENT
     assert expected["paged"] == (["r1/rollback"] if rollout.code else [])
     assert expected["releases"] == 1
-    deaths = list(sampled(rollout.lines(), since=rollout.since))
+    deaths = list(sampled(rollout.lines(), since=rollout.since, every=every))
     for death in deaths:
         rollout.fresh()
         assert rollout.go(death) == KILLED, death
@@ -93,13 +94,13 @@ def test_killed_and_resumed_it_ends_as_if_undisturbed(rollout, capsys):
         print(f"\n  {len(deaths)} kills of {CANARY}'s first phase, each resumed")
 
 
-def sampled(lines, *, since):
-    """Return a death at each line of a change, at the rollback's, and at every few of the others.
+def sampled(lines, *, since, every):
+    """Return a death at each line of a change, at the rollback's, and at each so many of the others.
 
     `since` is the kind of line before which another variant has been killed already.
     """
     first = next(line.seq for line in lines if line.kind == since)
     for line in lines[first - 1 :]:
         touches = line.kind == "change" or line.title == "rollback"
-        if touches or line.seq % EVERY == 0:
+        if touches or line.seq % every == 0:
             yield Death(line.seq, MOMENTS[line.seq % len(MOMENTS)])
