@@ -6,7 +6,6 @@ from runbook.errors import StepFailed
 from runbook.step import Step
 from runbook.summary import Conclusion, Number
 from runbook.values import Value
-from tests import toy
 from tests.project import PARAMETERS, make_project
 
 SANDBOX = """\
@@ -38,7 +37,6 @@ class Around(Value):
     """The world as a step saw it."""
 
     at: datetime
-    faults: tuple[str, ...]
 
 
 def outing_project(folder, *, inline_wait_s=1_000_000):
@@ -52,7 +50,7 @@ def outing_project(folder, *, inline_wait_s=1_000_000):
 def look_around(step: Step) -> Around:
     if not step.rehearsal().secrets["slack"]:
         raise StepFailed("the world has no vendors")
-    return Around(at=step.clock.now(), faults=())
+    return Around(at=step.clock.now())
 
 
 def day_after(seen: Around) -> datetime:
@@ -72,6 +70,3 @@ def conclude(step: Step, applied) -> Conclusion:
     return Conclusion(
         verdict=f"Wrote {number.value:g} at {step.clock.now():%A %H:%M}.", numbers={"written": number}
     )
-
-
-__all__ = ["CELLS", "Around", "conclude", "day_after", "look_around", "look_back", "outing_project", "toy"]

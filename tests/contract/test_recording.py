@@ -24,10 +24,15 @@ def test_a_world_in_any_test_is_recorded(tmp_path, monkeypatch):
 
 def test_half_a_line_waits_for_its_other_half(tmp_path):
     """A killed world leaves one; a living one ends it later."""
-    line = json.dumps({"vendor": "v", "call": "c", "fault": "", "method": "GET", "path": "/", "query": []})
-    file = tmp_path / "1.jsonl"
-    file.write_text(line[:20])
-    assert Recording(tmp_path).new() == []
+    texts = ("vendor", "call", "fault", "method", "path", "body", "content_type", "reply")
+    empty = {"query": [], "headers": {}, "status": 200, "reply_headers": {}}
+    line = json.dumps(dict.fromkeys(texts, "") | empty) + "\n"
+    file, recording = tmp_path / "1.jsonl", Recording(tmp_path)
+    file.write_text(line + line[:20])
+    assert len(recording.new()) == 1
+    file.write_text(line + line)
+    assert len(recording.new()) == 1
+    assert recording.new() == []
 
 
 def test_a_wrong_reply_is_found(tmp_path, monkeypatch):

@@ -69,15 +69,20 @@ class Tell(Change):
         return Notice(text=self.text, at=step.clock.now(), link=posted.permalink)
 
 
+def only_by_webhook(step: Step) -> bool:
+    """Whether a message cannot be found again here: without a bot's token, or without the channel's id."""
+    vendor = step.environment().vendor("slack")
+    has_token = vendor.base_url is None or "token" in vendor.secret_variables
+    return not (has_token and vendor.ids.get("channel"))
+
+
 def tell(step: Step, text: str) -> Tell:
     """Return the change that says `text`, with the run's name, in the channel of this environment.
 
     With a bot's token and the channel's id its delivery is proven by a link; with a webhook alone it is not.
     Raises InputError where environment.yaml has neither.
     """
-    vendor = step.environment().vendor("slack")
-    has_token = vendor.base_url is None or "token" in vendor.secret_variables
-    by_webhook = not (has_token and vendor.ids.get("channel"))
+    vendor, by_webhook = step.environment().vendor("slack"), only_by_webhook(step)
     if by_webhook and "webhook_url" not in vendor.secret_variables:
         vendor.id("channel")  # says what is missing
     return Tell(

@@ -3,6 +3,7 @@
 import pytest
 
 from runbook.changes.notices import Tell, tell
+from runbook.changes.traffic.telling import say, say_status
 from runbook.errors import InputError
 from runbook.sandbox.world.faults import Fault
 from tests.memory_worlds import ENVIRONMENT, memory_world
@@ -101,3 +102,11 @@ def test_a_missing_secret_stops_nothing_either(world):
 
     step.secret = no_secret
     assert tell(step, TEXT).apply(step).trouble == "TOKEN is not set"
+
+
+@pytest.mark.parametrize("secrets", [{"token": "TOKEN"}, {}])
+def test_a_canary_without_a_channel_goes_on_untold(world, secrets):
+    """A rollback tells on its way; an id that nobody filled in must not stop it there."""
+    step = environed(world, secrets, None)
+    assert say(step, TEXT, since=step.clock.now()).trouble
+    assert say_status(step, "4 h", TEXT, since=step.clock.now()).trouble

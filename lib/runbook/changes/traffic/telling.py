@@ -10,8 +10,9 @@ from datetime import datetime, timedelta
 from typing import ClassVar
 
 from runbook.changes.interface import Change, EffectClass
+from runbook.changes.notices import only_by_webhook
 from runbook.changes.traffic.order import Phase
-from runbook.errors import LeftInBetween, RunbookError, VendorError
+from runbook.errors import InputError, LeftInBetween, RunbookError, VendorError
 from runbook.gates.watching import Verdict
 from runbook.providers import datadog, pagerduty, slack
 from runbook.providers.datadog.marks import Tone
@@ -41,11 +42,11 @@ def say(step: Step, text: str, *, since: datetime) -> Told:
     """
     whole = f"{text} (run {step.run_id})"
     try:
-        if _by_webhook(step):
+        if only_by_webhook(step):
             slack.apply_webhook(step, text=whole)
         else:
             slack.apply_message(step, text=whole, since=since)
-    except (VendorError, LeftInBetween) as error:
+    except (VendorError, LeftInBetween, InputError) as error:
         step.remark(f"Slack did not take a message, and the work goes on: {error}")
         return Told(text=whole, trouble=str(error))
     return Told(text=whole)
@@ -56,20 +57,14 @@ def say_status(step: Step, head: str, text: str, *, since: datetime) -> Told:
     began = f"{head}: "
     try:
         said = any(m.text.startswith(began) and step.run_id in m.text for m in _history(step, since))
-    except (VendorError, LeftInBetween) as error:
+    except (VendorError, LeftInBetween, InputError) as error:
         step.remark(f"Slack did not take a message, and the work goes on: {error}")
         return Told(text=head, trouble=str(error))
     return Told(text=head) if said else say(step, f"{began}{text}", since=since)
 
 
 def _history(step: Step, since: datetime) -> tuple[slack.Message, ...]:
-    return () if _by_webhook(step) else slack.read_history(step, since=since)
-
-
-def _by_webhook(step: Step) -> bool:
-    """Whether the environment has nothing but a webhook, which cannot be read."""
-    vendor = step.environment().vendor("slack")
-    return vendor.base_url is not None and "token" not in vendor.secret_variables
+    return () if only_by_webhook(step) else slack.read_history(step, since=since)
 
 
 def page(step: Step, *, what: str, summary: str, severity: pagerduty.Severity = "critical") -> None:
