@@ -32,8 +32,6 @@ from runbook.values import printable
 NOTEBOOK = "notebook.ipynb"
 RECEIPT = "evidence/scratch.json"
 KERNEL_GRACE_S = 30.0
-# A kernel that is asked to end in good order is interrupted first, and says so as if it were a fault.
-SHUTDOWN_NOISE = "[IPKernelApp] ERROR | KeyboardInterrupt caught in kernel.\n"
 
 
 @dataclass(frozen=True)
@@ -227,7 +225,7 @@ def _destroyed(scratch: Path, receipt: Path) -> bool:
 def _keep_log(log: BinaryIO, path: Path, secrets: Secrets) -> None:
     """Keep what the kernel's process said, masked, if it said anything."""
     log.seek(0)
-    said = log.read().decode(errors="replace").replace(SHUTDOWN_NOISE, "")
+    said = log.read().decode(errors="replace")
     path.unlink(missing_ok=True)
     if said.strip():
         write_atomically(path, masked(secrets, said))

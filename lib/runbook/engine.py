@@ -164,6 +164,7 @@ class _Client(PapermillNotebookClient):
                 raise
             finally:
                 self.nb_man.cell_complete(cell, index)
+        self.km.at_rest = True
 
     def process_message(self, msg: Any, *args: Any, **kwargs: Any) -> Any:
         msg["content"] = self._mask(msg["content"])
@@ -252,6 +253,14 @@ class _PrivateKernelManager(AsyncKernelManager):
         _sweep_sockets()
         self._folder = Path(tempfile.mkdtemp(prefix=f"{SOCKETS}{os.getpid()}-", dir=_short_temp()))
         super().__init__(transport="ipc", connection_file=str(self._folder / "k.json"), **kwargs)
+        self.at_rest = False
+
+    async def _async_interrupt_kernel(self) -> None:
+        """Leave out what Jupyter sends before each end: no cell is left to stop, and it may be logged."""
+        if not (self.shutting_down and self.at_rest):
+            await super()._async_interrupt_kernel()
+
+    interrupt_kernel = _async_interrupt_kernel
 
     async def _async_cleanup_resources(self, restart: bool = False) -> None:
         await super()._async_cleanup_resources(restart=restart)

@@ -79,6 +79,15 @@ def test_a_cold_kernel_shows_the_same(kernel):
         assert warm_one[name] == cold[name]
 
 
+@pytest.mark.parametrize("cold", [False, True])
+def test_a_kernel_that_is_done_is_asked_to_end_and_not_interrupted(kernel, monkeypatch, cold):
+    """Jupyter interrupts before it asks: it found no cell to stop, and at times left an error in the log."""
+    sent = []
+    monkeypatch.setattr(os, "killpg", lambda _group, number: sent.append(number))
+    ending, _, said = kernel("print('done')", cold=cold)
+    assert (ending.how, said, sent) == ("completed", "", [])
+
+
 def test_it_holds_no_descriptor_of_others(kernel):
     """Neither the order socket nor another kernel's: it could forge, or keep alive, what is not its own."""
     _, held, _ = kernel("import os\nprint(sorted(os.readlink(f'/proc/self/fd/{n}') for n in range(3)))")
