@@ -25,12 +25,13 @@ from runbook.sandbox.world.state import Doc
 from runbook.sandbox.world.world import World
 
 Settings = Callable[[int, int], Setting]
+Counted = Callable[[str, int, str, int, Callable[[str, int], Settings]], Ints]
 HOURS_AT_HAND: Final = 240
 
 
 @dataclass(frozen=True)
 class Stream:
-    """What one deployment did in some minutes: `counts` by name, as draws.py says."""
+    """What one deployment did in some minutes: `counts` by name, as draws.py says, or their totals."""
 
     deployment: str
     version: str
@@ -44,6 +45,7 @@ class Traffic(Part):
     def __init__(self, world: World) -> None:
         super().__init__(world)
         self._hours: OrderedDict[tuple[str, int], Hour] = OrderedDict()
+        self._totals: dict[tuple[str, int, str], Ints] = {}
         self._known: tuple[Any, ...] = ()
         self._split: Split | None = None
         self._trouble: Trouble | None = None
@@ -80,20 +82,11 @@ class Traffic(Part):
 
         Deployments that nobody could reach then are left out.
         """
-        until = min(until, minute_of(self.now))
-        wanted = tuple(names)
-        if since >= until:
-            return []
-        weights, settings = self.split.crowd(since, until).weights, self._settings()
-        return [
-            Stream(
-                deployment,
-                self.version(deployment),
-                {name: self._counts(deployment, since, until, name, settings) for name in wanted},
-            )
-            for deployment, own in weights.items()
-            if own.any()
-        ]
+        return self._streams(since, until, names, self._drawn)
+
+    def totals(self, since: int, until: int, names: Iterable[str]) -> list[Stream]:
+        """Return the same as one number a minute; weeks of it are at hand."""
+        return self._streams(since, until, names, self._total)
 
     def silent(self, since: int, until: int) -> Bools:
         """Return of which minutes in [since, until) no metrics were reported."""
@@ -115,21 +108,48 @@ class Traffic(Part):
         grown = rows[: len(before[0])] == before[0] and armed[: len(before[1])] == before[1]
         if not grown or any(what == "budget-spent" for what, _ in armed[len(before[1]) :]):
             self._hours.clear()
+            self._totals.clear()
         self._known = (rows, armed)
         self._split = Split(self._vercel().traffic.shares())
         given = [Armed(what, datetime.fromisoformat(at)) for what, at in armed]
         self._trouble = Trouble(given, self._split)
 
-    def _counts(
-        self, deployment: str, since: int, until: int, name: str, settings: Callable[[str, int], Settings]
+    def _streams(self, since: int, until: int, names: Iterable[str], counted: Counted) -> list[Stream]:
+        until = min(until, minute_of(self.now))
+        wanted = tuple(names)
+        if since >= until:
+            return []
+        weights, settings = self.split.crowd(since, until).weights, self._settings()
+
+        def of(deployment: str, name: str) -> Ints:
+            found = []
+            for hour in range(since // HOUR_MIN, (until - 1) // HOUR_MIN + 1):
+                begins = hour * HOUR_MIN
+                rows = min(until - begins, HOUR_MIN)
+                found.append(counted(deployment, hour, name, rows, settings)[max(0, since - begins) :])
+            return np.concatenate(found) if len(found) > 1 else found[0]
+
+        return [
+            Stream(deployment, self.version(deployment), {name: of(deployment, name) for name in wanted})
+            for deployment, own in weights.items()
+            if own.any()
+        ]
+
+    def _drawn(
+        self, deployment: str, hour: int, name: str, rows: int, settings: Callable[[str, int], Settings]
     ) -> Ints:
-        found = []
-        for hour in range(since // HOUR_MIN, (until - 1) // HOUR_MIN + 1):
-            begins = hour * HOUR_MIN
-            rows = min(until - begins, HOUR_MIN)
-            taken = self._hour(deployment, hour).take(name, rows, settings(deployment, begins))
-            found.append(taken[max(0, since - begins) :])
-        return np.concatenate(found) if len(found) > 1 else found[0]
+        return self._hour(deployment, hour).take(name, rows, settings(deployment, hour * HOUR_MIN))
+
+    def _total(
+        self, deployment: str, hour: int, name: str, rows: int, settings: Callable[[str, int], Settings]
+    ) -> Ints:
+        key = (deployment, hour, name)
+        if key in self._totals:
+            return self._totals[key][:rows]
+        total: Ints = self._drawn(deployment, hour, name, rows, settings).sum(axis=(1, 2))
+        if rows == HOUR_MIN:  # the hour is over
+            self._totals[key] = total
+        return total
 
     def _settings(self) -> Callable[[str, int], Settings]:
         """Return what makes settings, each of them once."""

@@ -56,6 +56,23 @@ def test_the_same_is_told_however_it_is_asked():
     assert alike(rehearsed(World(None), by=MINUTE), rehearsed(World(None), by=HOUR))
 
 
+def test_the_totals_are_of_what_is_told(world):
+    """By the minute, in hours that are over and in this one, asked again and when the past has changed."""
+    traffic = world.part("traffic")
+    release(world)
+    for by in (MINUTE * 40, MINUTE * 40, HOUR * 5, MINUTE):
+        world.advance(by)
+        if by == MINUTE:
+            world.play("budget-spent")
+        since, until = minute_of(world.clock.now()) - 3000, minute_of(world.clock.now()) + 9
+        for one, other in zip(
+            traffic.streams(since, until, COUNTS), traffic.totals(since, until, COUNTS), strict=True
+        ):
+            assert one.deployment == other.deployment
+            for name in COUNTS:
+                assert np.array_equal(one.counts[name].sum(axis=(1, 2)), other.counts[name])
+
+
 def test_a_killed_world_tells_the_same(tmp_path):
     """What was told before a kill is told after it: only seed and tables count."""
     world = World(tmp_path / "state.db")

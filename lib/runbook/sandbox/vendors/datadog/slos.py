@@ -70,9 +70,9 @@ def told(traffic: Traffic, since: int, until: int) -> Told:
     """Return what was reported of the minutes [since, until)."""
     first = min(max(since, minute_of(traffic.begins)), until)
     sums = {name: np.zeros(until - since) for name in ("requests", "errors")}
-    for stream in traffic.streams(first, until, sums):
+    for stream in traffic.totals(first, until, sums):
         for name, counts in stream.counts.items():
-            sums[name][first - since :][: len(counts)] += counts.sum(axis=(1, 2))
+            sums[name][first - since :][: len(counts)] += counts
     part = there(traffic, Window(since, 1, until - since))
     requests, errors = (np.floor(sums[name] * part) for name in ("requests", "errors"))
     return Told(since, np.where(requests > 0, requests, np.nan), np.where(requests > 0, errors, np.nan))

@@ -77,10 +77,10 @@ def events(traffic: Traffic, since: datetime, until: datetime, query: str) -> li
     first = max(minute_of(since), minute_of(traffic.begins))
     last = min(minute_of(until), minute_of(traffic.now - COMES_AFTER))
     sums: dict[str, Ints] = {}
-    for stream in traffic.streams(first, last, ["errors"]):
+    for stream in traffic.totals(first, last, ["errors"]):
         name = release_name(stream.version)
         if all((({**fixed, "release": name}[key] == value) == want) for key, value, want in wanted):
-            errors = stream.counts["errors"].sum(axis=(1, 2))
+            errors = stream.counts["errors"]
             sums[name] = sums[name] + errors if name in sums else errors
     return [Found(name, errors) for name, errors in sums.items() if errors.any()]
 
@@ -119,8 +119,8 @@ def issues(traffic: Any, since: datetime, until: datetime) -> list[Issue]:
     first = max(minute_of(since), minute_of(traffic.begins))
     known: dict[str, Ints] = {}
     last = min(minute_of(until), minute_of(traffic.now - COMES_AFTER))
-    for stream in traffic.streams(first, last, ["errors"]):
-        errors = stream.counts["errors"].sum(axis=(1, 2))
+    for stream in traffic.totals(first, last, ["errors"]):
+        errors = stream.counts["errors"]
         if traffic.trouble.is_ill(stream.deployment):
             mine = np.round(errors * NEW.part).astype(np.int64)
             found += _issue(
