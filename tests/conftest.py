@@ -17,9 +17,9 @@ def pytest_report_header():
     return f"wire: held against {SPECS}" if SPECS.is_dir() else f"wire: {ABSENT}"
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(scope="session", autouse=True)
 def no_forking_process_left():
-    """What kernels of a file of tests were forked from ends with it."""
+    """What kernels were forked from ends with the tests; it takes seconds to load, so their files share it."""
     yield
     cool_down()
 

@@ -13,8 +13,10 @@ from __future__ import annotations
 import atexit
 import ctypes
 import gc
+import importlib
 import json
 import os
+import pkgutil
 import random
 import selectors
 import signal
@@ -30,6 +32,7 @@ ORDER_BYTES = 1 << 20
 DESCRIPTORS = 3
 FIRST_FREE = 3  # descriptors after stdin, stdout, stderr
 A_PARENT = 1  # ipykernel: there is one, it need not be polled
+NOTEBOOKS_IMPORT = ("runbook.changes", "runbook.charts", "runbook.milestone")
 
 
 def main() -> None:
@@ -51,6 +54,9 @@ def _load() -> None:
 
     import runbook.opening  # noqa: F401, PLC0415
 
+    for package in NOTEBOOKS_IMPORT:
+        for module in pkgutil.iter_modules(importlib.import_module(package).__path__, f"{package}."):
+            importlib.import_module(module.name)
     gc.collect()
     gc.freeze()  # pages stay shared: no collection writes into what was there before the fork
 
