@@ -19,7 +19,7 @@ def pytest_report_header():
 
 @pytest.fixture(scope="session", autouse=True)
 def no_forking_process_left():
-    """What kernels were forked from ends with the tests; it takes seconds to load, so their files share it."""
+    """What kernels were forked from ends with the tests; it takes seconds to load, so files share it."""
     yield
     cool_down()
 

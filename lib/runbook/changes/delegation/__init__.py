@@ -3,6 +3,7 @@
 migration.py    what a migration goes by: the pre-configuration's record, both sides
 preflight.py    what must hold in the hour of the switch
 switching.py    the switch at the registrar, seen at the parent; and back
+service.py      how the site fares by its own metrics
 propagation.py  who answers the world now
 watching.py     one look: what is seen, what it decides, whom to tell
 concluding.py   what it comes to
@@ -31,6 +32,7 @@ from runbook.changes.delegation.preflight import (
     zone_ready,
 )
 from runbook.changes.delegation.propagation import Propagation, read_propagation
+from runbook.changes.delegation.service import service_well
 from runbook.changes.delegation.switching import Delegate, Switched, plan_switch, read_switched
 from runbook.changes.delegation.watching import look
 
@@ -60,6 +62,7 @@ __all__ = [
     "read_propagation",
     "read_switched",
     "registrar_ready",
+    "service_well",
     "way_is_clear",
     "zone_ready",
 ]

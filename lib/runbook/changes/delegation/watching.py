@@ -2,7 +2,8 @@
 
 proceed   the new side answers as the old one does, the site is there through both
 hold      something is not as it should be, and a person can mend it: a nameserver that is lame or stale,
-          records that differ, resolvers that say otherwise or have not moved when they must have
+          records that differ, resolvers that say otherwise or have not moved when they must have; or the
+          site's own error rate is over the alert's, which no request tells the side of
 rollback  the site fails through the new side and not through the old one, for longer than the plan's
           least time of recovery: the nameservers go back
 """
@@ -15,6 +16,7 @@ from typing import Final
 
 from runbook.changes.delegation.migration import Migration
 from runbook.changes.delegation.propagation import Propagation, Where, read_propagation
+from runbook.changes.delegation.service import Service, read_service
 from runbook.changes.delegation.switching import Switched
 from runbook.changes.dns.parity import zone_at_cloudflare
 from runbook.changes.dns.zone import plain
@@ -42,14 +44,17 @@ def look(step: Step, past: Sequence[Look], migration: Migration, switched: Switc
     now, last = step.clock.now(), (past[-1] if past else None)
     limits = step.rollout().rollback
     seen = read_propagation(step, migration, number=len(past))
-    numbers = measured(seen)
+    numbers, service = measured(seen), read_service(step)
+    numbers["error_rate"] = service.rate
     over = (limits.high_error_rate.error_rate_above_percent or 0.0) / 100
     numbers["failing_since_s"] = failing_since(numbers, last, over=over, now=now)
     numbers |= _activated(step, migration, last, now)
-    numbers["amiss_since_s"] = amiss_since(seen, last, now=now, ends_at=switched.ends_at)
+    numbers["amiss_since_s"] = amiss_since(seen, service, last, now=now, ends_at=switched.ends_at)
     patience = timedelta(minutes=limits.dns_issues.rto_at_least_minutes or 0.0)
     ends_at, kept = switched.ends_at, switched.ends_at - switched.seen_at
-    decision, says = judge(seen, numbers, now=now, ends_at=ends_at, patience=patience, kept=kept)
+    decision, says = judge(
+        seen, numbers, service=service, now=now, ends_at=ends_at, patience=patience, kept=kept
+    )
     found = Look(
         at=now,
         says=says,
@@ -94,6 +99,7 @@ def judge(
     seen: Propagation,
     numbers: dict[str, float | None],
     *,
+    service: Service,
     now: datetime,
     ends_at: datetime,
     patience: timedelta,
@@ -101,7 +107,7 @@ def judge(
 ) -> tuple[Decision, str]:
     """Return what a look decides, and why; pure. `kept` is for how long caches keep the delegation."""
     since_s = numbers.get("failing_since_s")
-    troubles = _troubles(seen, over=now >= ends_at)
+    troubles = _troubles(seen, service, over=now >= ends_at)
     if since_s is not None and now.timestamp() - since_s >= patience.total_seconds():
         broken = [one.in_a_line() for one in seen.visits_new if not one.ok]
         return "rollback", (
@@ -114,9 +120,11 @@ def judge(
     return ("hold", f"{'; '.join(troubles)}. {stands}") if troubles else ("proceed", stands)
 
 
-def amiss_since(seen: Propagation, last: Look | None, *, now: datetime, ends_at: datetime) -> float | None:
+def amiss_since(
+    seen: Propagation, service: Service, last: Look | None, *, now: datetime, ends_at: datetime
+) -> float | None:
     """Return since when (seconds since 1970) something is amiss, look after look; None: nothing is."""
-    if not _troubles(seen, over=now >= ends_at):
+    if not _troubles(seen, service, over=now >= ends_at):
         return None
     before = last.numbers.get("amiss_since_s") if last is not None else None
     return now.timestamp() if before is None else before
@@ -145,7 +153,7 @@ def percent(share: float) -> str:
     return f"{100 * share:.0f} %"
 
 
-def _troubles(seen: Propagation, *, over: bool) -> list[str]:
+def _troubles(seen: Propagation, service: Service, *, over: bool) -> list[str]:
     failing = [f"{one.resolver} ({one.says})" for one in seen.seen if one.where == "failing"]
     wrong = [
         f"{one.resolver} {for_people(cell.name)} {cell.type}: {cell.said}"
@@ -160,6 +168,7 @@ def _troubles(seen: Propagation, *, over: bool) -> list[str]:
         "resolvers fail": failing,
         "resolvers give other addresses": wrong,
         "the site fails": visits,
+        "more of the site's requests fail than may": [service.in_a_line()] if service.fails else [],
         "resolvers still ask Vercel, although every cache must have let go": late,
     }
     return [f"{what}: {_named(which)}" for what, which in found.items() if which]

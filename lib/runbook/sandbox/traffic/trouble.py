@@ -34,6 +34,7 @@ EVERYBODY: Final = {
 WORLD: Final = {
     "low-traffic": "from now on there is next to no traffic: a request every three seconds",
     "metrics-lost": "from now on no metrics are reported, while the service goes on",
+    "outage": "from now on every build fails 20 % of its requests, for 20 minutes",
     "budget-spent": "two days ago every build failed for 30 minutes: most of the error budget is spent",
 }
 SCENARIOS: Final = {**RELEASES, **EVERYBODY, **WORLD}
@@ -69,6 +70,8 @@ class Trouble:
                 self._afflict(one)
             elif one.what in EVERYBODY and (begins := into_a_release(split, one.at)):
                 self._spans.append((one.what, begins, begins + _LASTS[one.what]))
+            elif one.what == "outage":
+                self._spans.append(("both-arms-bad", one.at, one.at + numbers.OUTAGE_LASTS))
             elif one.what == "metrics-lost":
                 self._spans.append(("metrics-gap", one.at, one.at + numbers.LOST_FOR))
             elif one.what == "budget-spent":

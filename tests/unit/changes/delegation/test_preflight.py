@@ -7,8 +7,10 @@ import pytest
 from runbook.changes.delegation import preflight
 from runbook.changes.delegation.migration import probe_name
 from runbook.changes.delegation.propagation import side_of
+from runbook.changes.delegation.service import service_well
 from runbook.providers.dns import Question, ask
 from runbook.providers.registrars import network_of
+from runbook.sandbox.world.faults import Fault
 
 
 def failed(checks):
@@ -24,6 +26,7 @@ def failed(checks):
         preflight.zone_ready,
         preflight.registrar_ready,
         preflight.people_ready,
+        service_well,
     ],
 )
 def test_a_well_prepared_migration_passes_every_check(world, later, check):
@@ -92,3 +95,23 @@ def test_who_says_that_a_name_does_not_exist_is_told_by_its_soa(world, migration
     [answer] = ask([(network.server(servers[0], servers[0]), question)], clock=step.clock)
     assert answer.outcome == "nxdomain"
     assert side_of(migration, answer)[0] == side
+
+
+@pytest.mark.parametrize(
+    ("scenario", "seen"), [("outage", "of requests failed"), ("metrics-lost", "not known")]
+)
+def test_a_site_that_fails_or_that_nobody_counts_stops_it(world, later, scenario, seen):
+    """What fails already must not be laid at the switch's door, and what cannot be seen not be risked."""
+    world.world.play(scenario)
+    world.pass_s(600)
+    [check] = service_well(world.step(), later)
+    assert check.status == "failed"
+    assert seen in check.observed
+
+
+def test_a_datadog_that_does_not_answer_stops_it_too(world, later):
+    """And the step says what was wrong with it, instead of failing."""
+    world.world.set_fault(Fault(name="status", vendor="datadog", status=503, times=None))
+    step = world.step()
+    [check] = service_well(step, later)
+    assert (check.status, check.observed[:9]) == ("failed", "not known")

@@ -6,6 +6,7 @@ import pytest
 
 from runbook.changes.delegation import failing, watching
 from runbook.changes.delegation.propagation import Apart, Cell, Propagation, Seen
+from runbook.changes.delegation.service import Service
 from runbook.changes.delegation.switching import Switched
 from runbook.changes.dns import Disagreement
 from runbook.gates.watching import Look
@@ -46,9 +47,21 @@ def seen(*, where=("new", "old"), fits="right", apart=0, new=(True,), old=(True,
     )
 
 
-def judged(found, *, now=SWITCH, since=None):
+def service(rate=0.002):
+    return Service(rate=rate, critical=0.05, minutes=5)
+
+
+def judged(found, *, now=SWITCH, since=None, rate=0.002):
     numbers = watching.measured(found) | {"failing_since_s": since}
-    return watching.judge(found, numbers, now=now, ends_at=ENDS, patience=PATIENCE, kept=ENDS - SWITCH)
+    return watching.judge(
+        found,
+        numbers,
+        service=service(rate),
+        now=now,
+        ends_at=ENDS,
+        patience=PATIENCE,
+        kept=ENDS - SWITCH,
+    )
 
 
 def look(at, decision="proceed", **numbers):
@@ -84,6 +97,16 @@ def test_what_a_person_can_mend_holds(amiss, words):
     decision, says = judged(seen(**amiss))
     assert decision == "hold"
     assert words in says
+
+
+def test_the_sites_own_errors_hold_and_never_take_the_nameservers_back():
+    """Datadog does not tell through which side a request came; what is not known is no trouble."""
+    decision, says = judged(seen(), now=SWITCH + 2 * PATIENCE, rate=0.2)
+    assert decision == "hold"
+    assert "20.00% of requests failed in 5 minutes" in says
+    assert judged(seen(), rate=0.05)[0] == judged(seen(), rate=None)[0] == "proceed"
+    assert watching.amiss_since(seen(), service(0.2), None, now=SWITCH, ends_at=ENDS) == SWITCH.timestamp()
+    assert watching.amiss_since(seen(), service(), None, now=SWITCH, ends_at=ENDS) is None
 
 
 @pytest.mark.parametrize("amiss", [{"where": ("new", "silent")}, {"fits": "silent"}])
