@@ -28,9 +28,10 @@ from runbook import catalogue
 from runbook.account import summarize
 from runbook.campaign import name_of
 from runbook.drilling import Drill, prepare_drill
+from runbook.harming import harm
 from runbook.journal import read_journal
 from runbook.opening import Beginning
-from runbook.plan import Played, Scenario, load_environment, load_scenarios
+from runbook.plan import First, Played, Scenario, load_environment, load_scenarios
 from runbook.sandbox.world.launch import WorldProcess
 from runbook.summary import Summary
 
@@ -92,8 +93,9 @@ def papermill(outputs: Path, scenarios: list[Scenario]) -> tuple[dict[str, Summa
                 set_the_scene(world, played)
                 environment = environment_of(outputs, drill, world if begin.runbook in rehearsed else None)
                 execute(outputs, begin, environment)
-                if begin is not drill.begins[-1]:
+                if isinstance(played, First):
                     sealing_s += seal(begin.run_id, environment)
+                    harm(outputs / begin.run_id, played.afterwards)
         found[name_of(row)] = summarize(read_journal(outputs / drill.begins[-1].run_id / "journal.jsonl"))
     return found, sealing_s
 

@@ -7,34 +7,26 @@ the cells after it pending, and is written whole or not at all.
 
 from __future__ import annotations
 
-import os
-import shutil
 import signal
-import tempfile
 import threading
 import time
-import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 import nbformat
-from jupyter_client.manager import AsyncKernelManager
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NotebookExecutionManager
 from papermill.parameterize import parameterize_notebook
 
 from runbook.files import write_atomically
+from runbook.kernels import PrivateKernelManager, WarmKernelManager
 from runbook.showing import PROGRESS_TYPE, STEP_TYPE
-from runbook.warm.provisioner import WarmProvisioner
 
 How = Literal["completed", "raised", "kernel died", "timed out", "interrupted", "not started"]
 SAVE_EVERY_S = 5.0
-SOCKETS = "rb-kernel-"
-LONGEST_TEMP = 60
-
 
 _running: set[Any] = set()
 
@@ -141,7 +133,7 @@ class _Client(PapermillNotebookClient):
         super().__init__(
             manager,
             kernel_name="python3",
-            kernel_manager_class=_PrivateKernelManager if order.cold else _WarmKernelManager,
+            kernel_manager_class=PrivateKernelManager if order.cold else WarmKernelManager,
             timeout=order.timeout_s,
             startup_timeout=60,
             raise_on_iopub_timeout=True,
@@ -230,54 +222,3 @@ def _without_progress(notebook: Any) -> Any:
             for out in cell.outputs:
                 out.get("data", {}).pop(STEP_TYPE, None)
     return notebook
-
-
-def _short_temp() -> str:
-    """Return a temporary folder whose sockets' paths fit the kernel's limit of 107 bytes."""
-    usual = tempfile.gettempdir()
-    return usual if len(usual) <= LONGEST_TEMP else "/tmp"  # noqa: S108  # mkdtemp makes it private
-
-
-def _sweep_sockets() -> None:
-    """Remove the socket folders of drivers that were killed."""
-    for folder in Path(_short_temp()).glob(f"{SOCKETS}*"):
-        pid = folder.name.removeprefix(SOCKETS).partition("-")[0]
-        if pid.isdigit() and not Path(f"/proc/{pid}").exists():
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-class _PrivateKernelManager(AsyncKernelManager):
-    """A kernel spoken to through sockets in a folder that only we can enter; no port can clash."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        _sweep_sockets()
-        self._folder = Path(tempfile.mkdtemp(prefix=f"{SOCKETS}{os.getpid()}-", dir=_short_temp()))
-        super().__init__(transport="ipc", connection_file=str(self._folder / "k.json"), **kwargs)
-        self.at_rest = False
-
-    async def _async_interrupt_kernel(self) -> None:
-        """Leave out what Jupyter sends before each end: no cell is left to stop, and it may be logged."""
-        if not (self.shutting_down and self.at_rest):
-            await super()._async_interrupt_kernel()
-
-    interrupt_kernel = _async_interrupt_kernel
-
-    async def _async_cleanup_resources(self, restart: bool = False) -> None:
-        await super()._async_cleanup_resources(restart=restart)
-        if not restart:
-            shutil.rmtree(self._folder, ignore_errors=True)
-
-    cleanup_resources = _async_cleanup_resources
-
-
-class _WarmKernelManager(_PrivateKernelManager):
-    """The same, and the kernel is forked where it can be."""
-
-    async def _async_pre_start_kernel(self, **kwargs: Any) -> Any:
-        self.kernel_id = self.kernel_id or str(uuid.uuid4())
-        self.provisioner = WarmProvisioner(
-            kernel_id=self.kernel_id, kernel_spec=self.kernel_spec, parent=self
-        )
-        return await super()._async_pre_start_kernel(**kwargs)
-
-    pre_start_kernel = _async_pre_start_kernel  # type: ignore[assignment]  # as jupyter_client has it

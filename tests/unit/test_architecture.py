@@ -37,6 +37,7 @@ FLOORS = [
     ["run"],
     ["opening"],
     ["warm"],
+    ["kernels"],
     ["engine", "sealing"],
     ["driving", "campaign", "due", "approving", "harming"],
     ["drilling"],

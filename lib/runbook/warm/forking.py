@@ -32,6 +32,7 @@ ORDER_BYTES = 1 << 20
 DESCRIPTORS = 3
 FIRST_FREE = 3  # descriptors after stdin, stdout, stderr
 A_PARENT = 1  # ipykernel: there is one, it need not be polled
+LAST_WORDS_S = 1.0
 NOTEBOOKS_IMPORT = ("runbook.changes", "runbook.charts", "runbook.milestone")
 
 
@@ -139,6 +140,8 @@ def _become_kernel(order: dict[str, Any], stdout: int, stderr: int, parent: int)
         app: Any = IPKernelApp.instance(parent_handle=A_PARENT)
         app.initialize(order["argv"])
         app.start()
+        # What asked for the end still speaks, through a thread that the exit functions are about to stop.
+        app.control_thread.join(LAST_WORDS_S)
         code = 0
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else 1

@@ -88,6 +88,20 @@ def test_a_kernel_that_is_done_is_asked_to_end_and_not_interrupted(kernel, monke
     assert (ending.how, said, sent) == ("completed", "", [])
 
 
+def test_a_kernel_that_still_speaks_when_it_is_to_end_is_not_waited_for(kernel, monkeypatch):
+    """ipykernel ends the thread that outputs go through while another waits for it; ours waits before."""
+    sent = []
+    monkeypatch.setattr(os, "killpg", lambda _group, number: sent.append(number))
+    ending, _, said = kernel(
+        "import sys, threading, time\nflush = sys.stdout.flush\n"
+        "def slowly():\n"
+        "    if threading.current_thread().name == 'Control':\n        time.sleep(0.2)\n"
+        "    flush()\n"
+        "sys.stdout.flush = slowly\nprint('done')"
+    )
+    assert (ending.how, said, sent) == ("completed", "", [])
+
+
 def test_it_holds_no_descriptor_of_others(kernel):
     """Neither the order socket nor another kernel's: it could forge, or keep alive, what is not its own."""
     _, held, _ = kernel("import os\nprint(sorted(os.readlink(f'/proc/self/fd/{n}') for n in range(3)))")

@@ -38,7 +38,7 @@ def read_service(step: Step) -> Service:
     since = until - timedelta(minutes=rules.errors_for_minutes)
     rate = None
     try:
-        levels = datadog.read_levels(step, since=since, until=until)
+        levels = datadog.read_levels(step, since=since, until=until, times=False)
         requests = sum(one.requests or 0.0 for one in levels)
         rate = sum(one.errors or 0.0 for one in levels) / requests if requests else None
     except VendorError as error:

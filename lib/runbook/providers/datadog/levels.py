@@ -73,10 +73,16 @@ class _Reply(Shape):
 
 
 def read_levels(
-    step: Step, *, since: datetime, until: datetime, deployments: tuple[str, ...] = ()
+    step: Step,
+    *,
+    since: datetime,
+    until: datetime,
+    deployments: tuple[str, ...] = (),
+    times: bool = True,
 ) -> tuple[Level, ...]:
     """Return how each deployment was over [since, until); `deployments` gives Vercel's spelling of their ids.
 
+    Without `times` only requests and errors are asked for; the others are None.
     The newest two minutes may lack points. A deployment without any is not in the list: no data is no zero.
     """
     within, tag = scope(step), our(step, "deployment_tag")
@@ -91,6 +97,7 @@ def read_levels(
             f"{how}:{our(step, of)}{{{within}}} by {{{tag}}}",
         )
         for name, (of, how) in _TIMES.items()
+        if times
     ]
     attributes = {
         "from": milliseconds(since),
@@ -108,7 +115,7 @@ def read_levels(
     return tuple(
         Level(
             deployment=spelled.get(group[0], group[0]),
-            **{query["name"]: _value(numbers, query["name"], place) for query in queries},
+            **{name: _value(numbers, name, place) for name in ("requests", "errors", *_TIMES)},
         )
         for place, group in enumerate(groups)
     )

@@ -30,7 +30,7 @@ async def _serve(folder: Path, wire: Path | None, *, owned: bool, postgres: bool
     address = {
         "pid": os.getpid(),
         "url": f"http://{HOST}:{port}",
-        "addresses": server.world.status()["addresses"],
+        "addresses": server.world.addresses(),
         "secrets": server.world.secrets(),
     }
     write_atomically(folder / "world.json", json.dumps(address, indent=1))

@@ -2,6 +2,7 @@
 
 GET    status     clock, faults, what each part holds, requests seen
 GET    clock      {"now"}
+GET    addresses  what parts listen on besides HTTP
 POST   advance    {"seconds"} or {"until"} → {"now"}
 GET    requests   ?vendor=&call=&limit= → the newest requests, oldest first
 GET    faults     those that are set
@@ -39,6 +40,7 @@ class Control:
         self._verbs: dict[tuple[str, str], Callable[[Call], Any]] = {
             ("GET", "status"): self._status,
             ("GET", "clock"): lambda _call: {"now": utc_text(world.clock.now())},
+            ("GET", "addresses"): lambda _call: world.addresses(),
             ("POST", "advance"): self._advance,
             ("GET", "requests"): self._requests,
             ("GET", "faults"): lambda _call: world.faults.listed(),

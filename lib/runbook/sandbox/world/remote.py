@@ -33,7 +33,7 @@ class RemoteWorld:
 
     def addresses(self) -> dict[str, dict[str, str]]:
         """Return what parts listen on besides HTTP, by part and name, as host:port."""
-        return dict(self.status()["addresses"])
+        return dict(self._ask("GET", "addresses"))
 
     def now(self) -> datetime:
         return datetime.fromisoformat(self._ask("GET", "clock")["now"])

@@ -236,10 +236,12 @@ class World:
             "began": self._meta["clock"]["began"],
             "faults": self.faults.listed(),
             "parts": {part.name: part.status() for part in self.parts.values()},
-            "addresses": {
-                part.name: dict(found) for part in self.parts.values() if (found := part.addresses())
-            },
+            "addresses": self.addresses(),
         }
+
+    def addresses(self) -> Doc:
+        """Return what parts listen on besides HTTP, by part and name."""
+        return {part.name: dict(found) for part in self.parts.values() if (found := part.addresses())}
 
     def secrets(self) -> Doc:
         """Return the made-up credentials of this world, by part and name."""
