@@ -14,6 +14,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 
 from runbook import surroundings
@@ -22,7 +23,7 @@ from runbook.clock import Clock, FileClock, WallClock
 from runbook.errors import InputError, JournalError
 from runbook.journal import read_journal
 from runbook.plan import load_environment
-from runbook.sandbox.world.launch import WorldProcess, find_world
+from runbook.sandbox.world.launch import DOCUMENT, WorldProcess, find_world
 from runbook.sandbox.world.remote import RemoteWorld, SandboxClock
 from runbook.step import Rehearsal
 
@@ -49,7 +50,15 @@ def rehearsal() -> Rehearsal:
             "params/sandbox/environment.yaml, or share one: runbook sandbox up, "
             f"then: export {surroundings.WORLD_VARIABLE}=outputs/{SHARED}"
         )
-    return Rehearsal(url=world.url, secrets=world.secrets(), addresses=world.addresses())
+    return _known(world.url, (Path(surroundings.world()) / DOCUMENT).stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=1)
+def _known(url: str, began: int) -> Rehearsal:
+    """Return what a world says of itself; that holds for as long as its process lives."""
+    del began
+    world = RemoteWorld(url)
+    return Rehearsal(url=url, secrets=world.secrets(), addresses=world.addresses())
 
 
 def _entered() -> RemoteWorld | None:

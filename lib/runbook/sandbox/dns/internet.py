@@ -85,6 +85,8 @@ class Internet:
         self._estates: dict[str, Estate] = {side.name: Estate(side) for side in SIDES}
         self._registries: set[Name] = {dns.name.root}
         self._flattening: set[Name] = set()
+        self._flat: dict[tuple[Name, RdataType], RRset | None] = {}
+        self._flat_at = (0, 0)
         self._around = Surroundings(self.now_s, self._root, self._find, self._registries.__contains__)
         self._plain = Resolver("", "", behaviour=Behaviour(max_ttl_s=0), surroundings=self._around)
         for side in SIDES:
@@ -328,15 +330,23 @@ class Internet:
         return self.nameservers.get(name.to_text())
 
     def _flatten(self, name: Name, rdtype: RdataType) -> RRset | None:
-        """Return the addresses of an alias' target; none of one that leads back to itself."""
+        """Return the addresses of an alias' target; none of one that leads back to itself.
+
+        What was found holds for the second, as long as nothing changes.
+        """
         if name in self._flattening:
             return None
-        self._flattening.add(name)
-        try:
-            found = self._plain.authoritative(name, rdtype)
-        finally:
-            self._flattening.remove(name)
-        return found.records if found is not None else None
+        if self._flat_at != (at := (self.now_s(), self.revision)):
+            self._flat, self._flat_at = {}, at
+        key = (name, rdtype)
+        if key not in self._flat:
+            self._flattening.add(name)
+            try:
+                found = self._plain.authoritative(name, rdtype)
+            finally:
+                self._flattening.remove(name)
+            self._flat[key] = found.records if found is not None else None
+        return self._flat[key]
 
 
 def _address(block: str, taken: int) -> str:

@@ -17,6 +17,7 @@ import sys
 from pathlib import Path
 
 from runbook.files import write_atomically
+from runbook.sandbox.world.launch import DOCUMENT
 from runbook.sandbox.world.server import HOST, Server
 from runbook.sandbox.world.world import World, found_parts
 
@@ -33,7 +34,7 @@ async def _serve(folder: Path, wire: Path | None, *, owned: bool, postgres: bool
         "addresses": server.world.addresses(),
         "secrets": server.world.secrets(),
     }
-    write_atomically(folder / "world.json", json.dumps(address, indent=1))
+    write_atomically(folder / DOCUMENT, json.dumps(address, indent=1))
     os.write(1, (json.dumps(address) + "\n").encode())  # whoever started us waits for it
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -49,7 +50,7 @@ async def _serve(folder: Path, wire: Path | None, *, owned: bool, postgres: bool
 def _port_before(folder: Path) -> int:
     """Return the port of the world's former life: a restarted world is where it was."""
     try:
-        return int(json.loads((folder / "world.json").read_text())["url"].rpartition(":")[2])
+        return int(json.loads((folder / DOCUMENT).read_text())["url"].rpartition(":")[2])
     except (OSError, ValueError, KeyError):
         return 0
 

@@ -17,6 +17,7 @@ from runbook import surroundings
 from runbook.errors import StepFailed
 from runbook.sandbox.world.remote import RemoteWorld
 
+DOCUMENT: Final = "world.json"  # in a world's folder: where it is to be reached, written as it begins
 _LAST_LINES: Final = 5
 _LETS_GO_S: Final = 15.0
 
@@ -89,7 +90,7 @@ def find_world(folder: Path) -> RemoteWorld | None:
     if not _is_held(folder):
         return None
     try:
-        return RemoteWorld(str(json.loads((folder / "world.json").read_text())["url"]))
+        return RemoteWorld(str(json.loads((folder / DOCUMENT).read_text())["url"]))
     except (OSError, ValueError, KeyError):
         return None
 

@@ -32,7 +32,7 @@ class Server:
         self._seen = Seen(folder / "requests.jsonl")
         self._wire = None if wire is None else Wire(wire)
         self._control = Control(world, self._seen, stop=self.stopping.set)
-        self._runner = web.ServerRunner(web.Server(self._handle, client_max_size=_BODY_AT_MOST))
+        self._runner = web.ServerRunner(web.Server(self._handle, request_factory=_request))
         self._date = ("", "")
 
     async def start(self, port: int = 0) -> int:
@@ -105,6 +105,12 @@ class Server:
         if self._date[0] != now.isoformat():
             self._date = (now.isoformat(), format_datetime(now, usegmt=True))
         return self._date[1]
+
+
+def _request(message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
+    """Make a request whose body may be larger than aiohttp's 1 MiB."""
+    loop = asyncio.get_running_loop()
+    return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=_BODY_AT_MOST)
 
 
 def _cut(request: web.BaseRequest) -> web.Response:

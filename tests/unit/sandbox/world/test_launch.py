@@ -36,6 +36,13 @@ def test_a_killed_world_is_where_it_was(tmp_path):
         assert world.remote.health() == {"bugs": [], "unsaved": []}
 
 
+def test_a_large_body_comes_in_and_the_log_stays_empty(tmp_path):
+    """A batch of records may be larger than the megabyte that aiohttp takes unless it is told."""
+    with WorldProcess(tmp_path) as world:
+        assert post(world.remote, "x" * 2_000_000)["error"] == "msg_too_long"
+    assert (tmp_path / "log").read_bytes() == b""
+
+
 def test_up_and_down_leave_nothing(tmp_path):
     """`up` twice is one world; `down` removes its folder, or keeps it when told."""
     folder = tmp_path / "sandbox"
