@@ -108,7 +108,9 @@ class MemoryWorld:
         if reply is None:
             return answers.Answer(server=server, question=question, outcome="timeout", asked_at=asked_at)
         message = dns.message.from_wire(reply)
-        return answers.answer_of(message, server, question, asked_at=asked_at, latency_ms=0.0)
+        return answers.answer_of(
+            answers.Received(message), server, question, asked_at=asked_at, latency_ms=0.0
+        )
 
     def answered(self, request):
         found = urlsplit(request.url)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property, lru_cache
 from ipaddress import ip_address
 from typing import Literal
 
 import dns.flags
+import dns.message
 import dns.rcode
 import dns.rdatatype
 from dns.edns import EDEOption
@@ -149,8 +152,34 @@ class Answer(Value):
         )
 
 
+@dataclass
+class Received:
+    """A message as it was read; nothing of it changes."""
+
+    message: Message
+
+    @cached_property
+    def sections(self) -> dict[str, tuple[RecordSet, ...]]:
+        """Return answer, authority and additional section in normal form."""
+        told = self.message
+        return {
+            "records": record_sets(told.answer),
+            "authority": record_sets(told.authority),
+            "additional": record_sets(told.additional),
+        }
+
+
+@lru_cache(maxsize=4096)
+def received(wire: bytes) -> Received:
+    """Read a message, its ID left out: a nameserver that is asked again says the same, byte for byte.
+
+    Raises what dnspython does for bytes that are no message.
+    """
+    return Received(dns.message.from_wire(bytes(2) + wire))
+
+
 def answer_of(
-    message: Message,
+    told: Received,
     server: Server,
     question: Question,
     *,
@@ -160,15 +189,14 @@ def answer_of(
     over_tcp: bool = False,
 ) -> Answer:
     """Return a message as an answer, judged."""
+    message = told.message
     return Answer(
         server=server,
         question=question,
         outcome=outcome_of(message, question),
         asked_at=asked_at,
         rcode=dns.rcode.to_text(message.rcode()),
-        records=record_sets(message.answer),
-        authority=record_sets(message.authority),
-        additional=record_sets(message.additional),
+        **told.sections,
         authoritative=bool(message.flags & dns.flags.AA),
         authentic=bool(message.flags & dns.flags.AD),
         over_tcp=over_tcp,

@@ -23,11 +23,19 @@ import dns.message
 from dns.message import Message
 
 from runbook.clock import Clock, WallClock
-from runbook.providers.dns.answers import Answer, Outcome, Question, Server, answer_of
+from runbook.providers.dns.answers import (
+    Answer,
+    Outcome,
+    Question,
+    Received,
+    Server,
+    answer_of,
+    received,
+)
 from runbook.step import Step
 
 T = TypeVar("T")
-HEADER_BYTES = 12
+HEADER_BYTES, ID_BYTES = 12, 2
 OUR_UDP_BYTES = 1232  # no fragments, DNS Flag Day 2020
 IDS = 2**16
 WALL = WallClock()
@@ -163,9 +171,9 @@ class _Line(asyncio.DatagramProtocol):
         waiting = self._open.get(int.from_bytes(data[:2], "big")) if len(data) > 1 else None
         if waiting is None or waiting.reply.done():
             return
-        message = waiting.read(data)
-        if message is not None:
-            waiting.reply.set_result(message)
+        told = waiting.read(data)
+        if told is not None:
+            waiting.reply.set_result(told)
 
     def error_received(self, exc: Exception) -> None:
         for waiting in self._open.values():
@@ -183,20 +191,21 @@ class _Waiting:
 
     number: int
     rest: bytes  # of the query after its header: the question, then its options
-    reply: asyncio.Future[Message]
+    reply: asyncio.Future[Received]
     malformed: str = field(default="")
 
-    def read(self, data: bytes) -> Message | None:
+    def read(self, data: bytes) -> Received | None:
         """Return the reply in `data`, None when it is none of this query."""
         try:
-            message = dns.message.from_wire(data)
+            told = received(data[ID_BYTES:])
         except (dns.exception.DNSException, ValueError) as error:
             self.malformed = f"what came is no DNS message: {error}"
             return None
+        message = told.message
         is_reply = message.flags & dns.flags.QR
         asked = b"".join(_question_bytes(message))
         if is_reply and (self.rest.startswith(asked) if asked else message.rcode()):
-            return message
+            return told
         self.malformed = "what came answers another question"
         return None
 
@@ -228,7 +237,7 @@ class _Asking:
             waiting = self.line.send(wire)
             try:
                 async with asyncio.timeout(self.manner.timeout_s):
-                    message = await waiting.reply
+                    told = await waiting.reply
             except TimeoutError:
                 malformed = waiting.malformed or malformed
                 continue
@@ -236,9 +245,9 @@ class _Asking:
                 return self._failed("unreachable", _words(error))
             finally:
                 self.line.forget(waiting)
-            if message.flags & dns.flags.TC:
+            if told.message.flags & dns.flags.TC:
                 return await self._over_tcp(wire)
-            return self._answered(message, began)
+            return self._answered(told, began)
         if malformed:
             return self._failed("malformed", malformed)
         return self._failed("timeout", f"no reply within {self.manner.timeout_s:g} s")
@@ -259,12 +268,12 @@ class _Asking:
         except (dns.exception.DNSException, ValueError) as error:
             outcome, why = "malformed", str(error)
         else:
-            return self._answered(message, began, over_tcp=True)
+            return self._answered(Received(message), began, over_tcp=True)
         return self._failed(outcome, f"too long for UDP, and over TCP: {why}", over_tcp=True)
 
-    def _answered(self, message: Message, began: float, *, over_tcp: bool = False) -> Answer:
+    def _answered(self, told: Received, began: float, *, over_tcp: bool = False) -> Answer:
         return answer_of(
-            message,
+            told,
             self.server,
             self.question,
             asked_at=self.asked_at,
