@@ -72,7 +72,7 @@ def _no_progress(_state: ProgressState) -> None:
     """Hear nothing: the sink of a step that nobody watches."""
 
 
-def _no_evidence(_name: str, _content: bytes) -> None:
+def no_evidence(_name: str, _content: bytes) -> None:
     """Keep nothing: the sink of a step whose evidence nobody asked for."""
 
 
@@ -164,7 +164,7 @@ class Step:
     earlier: Callable[[str], Earlier] = _no_earlier
     runs: Callable[[], tuple[Sighting, ...]] = _no_runs
     progress_sink: Callable[[ProgressState], None] = _no_progress
-    evidence_sink: Callable[[str, bytes], None] = _no_evidence
+    evidence_sink: Callable[[str, bytes], None] = no_evidence
     phases: list[Phase] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     run_id: str = ""
@@ -192,6 +192,11 @@ class Step:
     def remark(self, text: str) -> None:
         """Put something on record that happened on the way: a retry, a wait."""
         self.remarks.append(text)
+
+    @property
+    def keeps_evidence(self) -> bool:
+        """Say whether evidence goes anywhere; what is not kept need not be made."""
+        return self.evidence_sink is not no_evidence
 
     def evidence(self, name: str, content: str | bytes) -> None:
         """Keep a file under the run's evidence/; `name` is a plain file name."""

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from itertools import pairwise
+from operator import gt
 from typing import Final, Literal, Self
 
 import numpy as np
@@ -102,8 +103,7 @@ class Slices(Value):
                 raise ValueError(f"{name} has a count below zero: {min(column)}")
         for names in _NESTED:
             for outer, inner in pairwise(names):
-                some = zip(getattr(self, inner), getattr(self, outer), strict=False)
-                if any(part > whole for part, whole in some):
+                if any(map(gt, getattr(self, inner), getattr(self, outer))):
                     raise ValueError(f"{inner} is more than {outer} in some bucket")
         return self
 

@@ -28,7 +28,7 @@ def connect(step: Step, dialect: Dialect) -> Http:
         secrets=secrets,
         timeout_s=vendor.timeout_s,
         hear=hear,
-        keep=step.evidence,
+        keep=step.evidence if step.keeps_evidence else None,
     )
 
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import Any, Final, TypeVar
 from urllib.parse import urljoin, urlsplit
 
@@ -37,10 +38,6 @@ _ANY_TIME: Final = datetime(2000, 1, 1, tzinfo=UTC)
 
 def _ignore(_event: CallEvent) -> None:
     """Hear nothing: the sink of a session nobody listens to."""
-
-
-def _keep_nothing(_name: str, _content: str) -> None:
-    """Keep nothing: the sink of a session whose evidence nobody asked for."""
 
 
 class _Pinned(HTTPAdapter):
@@ -94,12 +91,10 @@ class Http:
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     timeout_s: float = 30.0
     hear: Callable[[CallEvent], None] = _ignore
-    keep: Callable[[str, str], None] = _keep_nothing
+    keep: Callable[[str, str], None] | None = None
     pinned: tuple[str, int] | None = None
 
     def __post_init__(self) -> None:
-        known = {f"{self.dialect.vendor} {name}": value for name, value in self.secrets.items()}
-        self._mask = Secrets(known, environ=known)
         self._auth = _Shown(self.dialect.authorize(self.secrets))
         self._not_before: datetime | None = None
         self._count = 0
@@ -114,6 +109,11 @@ class Http:
         if host.scheme != "https" and reached != "127.0.0.1":
             raise VendorRefused(f"{self.dialect.vendor}: its address is not https, so nothing is sent there")
         self._session.trust_env = reached != "127.0.0.1"  # no proxy stands before the sandbox
+
+    @cached_property
+    def _mask(self) -> Secrets:
+        known = {f"{self.dialect.vendor} {name}": value for name, value in self.secrets.items()}
+        return Secrets(known, environ=known)
 
     def __enter__(self) -> Http:
         return self
@@ -347,6 +347,8 @@ class Http:
 
     def _keep_evidence(self, call: Prepared, attempt: int, reply: Reply | None, why: str) -> None:
         self._count += 1
+        if self.keep is None:
+            return
         name, text = evidence(
             self.dialect.vendor,
             call,

@@ -30,7 +30,7 @@ from runbook.providers.dns.records import ALIAS
 from runbook.providers.http import Http
 from runbook.providers.registrars import network_of
 from runbook.providers.site import Page, Visit, read_visits
-from runbook.step import Step
+from runbook.step import Step, no_evidence
 from runbook.values import Value, shown
 
 Where = Literal["old", "new", "failing", "silent"]
@@ -197,7 +197,7 @@ def _over_https(step: Step, vantage: Vantage, questions: Sequence[Question]) -> 
     """Return answers over HTTPS; a look is one of many, so that none of them is kept as a file."""
     if vantage.doh is None:
         return ()
-    quiet = replace(step, evidence_sink=lambda _name, _content: None)
+    quiet = replace(step, evidence_sink=no_evidence)
     with connect(quiet, DIALECTS[vantage.doh]) as http:
         return tuple(_told(http, question) for question in questions)
 

@@ -29,7 +29,7 @@ from runbook.judge.verdict import Judge, Judgement, Setup
 from runbook.providers import sentry, vercel
 from runbook.providers.connect import vendor_id
 from runbook.providers.datadog.marks import Tone
-from runbook.step import Rehearsal, Step
+from runbook.step import Rehearsal, Step, no_evidence
 
 # Of the judge's numbers, what charts draw; the others follow from the minutes, which are evidence.
 DRAWN: Final = ("canary_percent", "budget_remaining", "errors_", "slow_500_")
@@ -322,8 +322,4 @@ def _quiet(step: Step) -> Step:
         return _rehearsals[step.run_id]
 
     clock = _Still(step.clock) if step.clock.jumps else step.clock
-    return replace(step, clock=clock, rehearsal=rehearsal, evidence_sink=_drop)
-
-
-def _drop(_name: str, _content: bytes) -> None:
-    """Keep nothing of a look's replies."""
+    return replace(step, clock=clock, rehearsal=rehearsal, evidence_sink=no_evidence)
