@@ -136,7 +136,8 @@ class State:
 
 def _opened(path: Path) -> sqlite3.Connection:
     try:
-        file = sqlite3.connect(path, isolation_level=None)
+        # A world is one thread's; but whichever thread collects it when it is dropped closes its file.
+        file = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         try:
             file.execute("PRAGMA journal_mode = WAL")
             file.execute("PRAGMA synchronous = OFF")
