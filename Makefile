@@ -22,7 +22,7 @@ test: test-unit test-notebooks ## every test
 
 test-unit: $(READY)
 	$(BIN)/pytest -n $(JOBS) --dist loadfile -m "not chaos and not exhaustive" $(COVERED)
-	$(BIN)/pytest -n $(JOBS) --dist loadgroup --maxschedchunk 1 -m "chaos and not exhaustive" $(COVERED_TOO)
+	$(BIN)/pytest -m "chaos and not exhaustive" $(COVERED_TOO)
 
 exhaustive: $(READY) ## what make test runs a sample of: every fault on every call of every vendor's case
 	$(BIN)/pytest -n $(JOBS) -m exhaustive

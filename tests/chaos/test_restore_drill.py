@@ -18,7 +18,7 @@ from tests.chaos.quick import quick_folder
 from tests.project import ROOT
 from tests.runbooks.machine import left_behind, orphaned_memory, wait_until
 
-pytestmark = [pytest.mark.chaos, pytest.mark.xdist_group("machine")]
+pytestmark = pytest.mark.chaos
 KILLS_A_RUN = 8
 PARAMETERS = {"run_id": "r1", "size_mb": 10}
 

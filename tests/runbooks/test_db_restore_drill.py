@@ -17,7 +17,7 @@ from nbclient import NotebookClient
 from tests.project import ROOT
 from tests.runbooks.machine import PATIENCE_S, left_behind, orphaned_memory, wait_until
 
-pytestmark = [pytest.mark.chaos, pytest.mark.xdist_group("machine")]
+pytestmark = pytest.mark.chaos  # run alone: they look at the whole machine for what is left
 
 NOTEBOOK = ROOT / "notebooks/drills/db_restore_drill.ipynb"
 SMALL = {"size_mb": 10}

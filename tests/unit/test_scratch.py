@@ -100,7 +100,6 @@ def test_the_folder_is_private_and_gone_after_closing():
 
 
 @pytest.mark.chaos
-@pytest.mark.xdist_group("machine")
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP])
 def test_everything_dies_with_its_owner(own, tmp_path, number):
     """However the owner ends, its folder and what works in it are gone, and a receipt says so."""
@@ -125,7 +124,6 @@ sys.stdin.read()
 
 
 @pytest.mark.chaos
-@pytest.mark.xdist_group("machine")
 def test_shared_memory_not_yet_written_down_or_mapped_is_removed_too():
     """A server killed while it starts: its segment is in no pid file, its file is not mapped."""
     with open_scratch() as opened:
@@ -154,7 +152,6 @@ while True:
 
 
 @pytest.mark.chaos
-@pytest.mark.xdist_group("machine")
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_an_owner_that_dies_while_it_opens_leaves_nothing(tmp_path, number):
     """Between making a folder and having it guarded there is no moment: the guard makes it."""
@@ -179,7 +176,6 @@ def test_an_owner_that_dies_while_it_opens_leaves_nothing(tmp_path, number):
 
 
 @pytest.mark.chaos
-@pytest.mark.xdist_group("machine")
 def test_ctrl_c_ends_the_owner_and_not_its_keeper(own):
     """A signal to the whole foreground group leaves the keeper alive to do its work."""
     owner = own()
@@ -198,7 +194,6 @@ def test_an_orderly_end_without_closing_destroys_before_the_process_is_gone(own)
 
 
 @pytest.mark.chaos
-@pytest.mark.xdist_group("machine")
 @pytest.mark.parametrize("then", ["signal.pause()", "os.execvp('sleep', ['sleep', '600'])"])
 def test_a_forked_child_does_not_keep_the_folder_alive(own, then):
     """A fork inherits the pipe to the keeper; it lets go, or the owner's death would go unnoticed."""
@@ -209,7 +204,6 @@ def test_a_forked_child_does_not_keep_the_folder_alive(own, then):
 
 
 @pytest.mark.chaos
-@pytest.mark.xdist_group("machine")
 def test_an_adopted_process_ends_wherever_it_works(own):
     """A process that was given into the keeper's care dies too, though it works elsewhere."""
     owner = own(more="child = subprocess.Popen(['sleep', '600'], cwd='/'); scratch.adopt(child.pid)")
@@ -218,7 +212,6 @@ def test_an_adopted_process_ends_wherever_it_works(own):
 
 
 @pytest.mark.chaos
-@pytest.mark.xdist_group("machine")
 def test_a_dead_keeper_is_replaced_by_its_owner():
     """When somebody killed the keeper, closing destroys the folder all the same."""
     opened = open_scratch()
@@ -232,7 +225,6 @@ def test_a_dead_keeper_is_replaced_by_its_owner():
 
 
 @pytest.mark.chaos
-@pytest.mark.xdist_group("machine")
 def test_what_owner_and_keeper_left_is_swept_by_the_next(own, tmp_path):
     """When both were killed, the next to open a scratch folder destroys theirs and writes their receipt."""
     receipt = tmp_path / "receipt.json"

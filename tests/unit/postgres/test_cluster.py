@@ -187,7 +187,6 @@ connection.execute("SELECT pg_sleep(600)")
 
 
 @pytest.mark.chaos
-@pytest.mark.xdist_group("machine")
 @pytest.mark.parametrize("postmaster_first", [False, True])
 def test_a_server_dies_with_its_owner(tmp_path, postmaster_first):
     """After kill -9 of the owner no server, folder or shared memory is left, also of a killed postmaster."""
