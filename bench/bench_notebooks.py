@@ -2,11 +2,10 @@
 
 papermill is called as anybody would: its command line once for each notebook, with the same parameters, in
 the same rehearsal worlds. What it leaves is not sealed, and no run may rest on it: `runbook seal` makes the
-report, the sums and their signature, as ours has them for every run. Two ratios are told: against papermill
-and that, which leaves the same, and against papermill alone, which does not. The results are compared: how
-each row ended, its steps, checks, changes and numbers; what is measured anew each time by name and limit.
-The goal: the same, at least 3 x faster. `--each-once` takes the first row of each runbook; `--jobs` as for
-drill.
+report, the sums and their signature, as ours has them for every run. That time stands beside papermill's and
+does not count for the goal. The results are compared: how each row ended, its steps, checks, changes and
+numbers; what is measured anew each time by name and limit.
+The goal: at least 3 x faster. `--each-once` takes the first row of each runbook; `--jobs` as for drill.
 """
 
 from __future__ import annotations
@@ -192,11 +191,11 @@ def main() -> int:
     alone_s = whole_s - sealing_s
     print(f"{count} notebooks of {len(scenarios)} rows; ours {given.jobs} at a time")
     print(f"  runbook drill        {ours_s:7.1f} s   CPU {ours_cpu:6.1f} s")
-    print(f"  papermill, and seal  {whole_s:7.1f} s   CPU {plain_cpu:6.1f} s")
-    print(f"  papermill alone      {alone_s:7.1f} s   {alone_s / ours_s:.1f} x: nothing sealed, no report")
+    print(f"  plain papermill      {alone_s:7.1f} s   nothing sealed, no report")
+    print(f"  papermill, and seal  {whole_s:7.1f} s   CPU {plain_cpu:6.1f} s   {whole_s / ours_s:.1f} x")
     found = list(differences(mine, theirs))
     print("\n".join(f"  DIFFERENT: {line}" for line in found) or "  results: the same")
-    ratio = whole_s / ours_s
+    ratio = alone_s / ours_s
     print(f"  {ratio:.1f} x faster; goal: {GOAL:g} x: {'reached' if ratio >= GOAL else 'MISSED'}")
     return 0 if ratio >= GOAL and not found else 1
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Final
 
 from runbook.changes.delegation.migration import Migration
 from runbook.errors import VendorError
 from runbook.judge.policy import Rules
 from runbook.providers import datadog
+from runbook.providers.datadog.minutes import SETTLED_S
 from runbook.step import Step
 from runbook.values import Check, Checks, Value
-
-_SETTLES: Final = timedelta(minutes=2)  # the newest minutes may lack points
 
 
 class Service(Value):
@@ -34,7 +32,7 @@ class Service(Value):
 def read_service(step: Step) -> Service:
     """Return how the site fares now; a Datadog that does not answer is remarked, and its rate not known."""
     rules = Rules.of(step.rollout())
-    until = step.clock.now() - _SETTLES
+    until = step.clock.now() - timedelta(seconds=SETTLED_S)
     since = until - timedelta(minutes=rules.errors_for_minutes)
     rate = None
     try:

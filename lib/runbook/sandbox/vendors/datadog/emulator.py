@@ -133,9 +133,6 @@ class Datadog(Part):
     def _told(self, handler: Callable[[Any, Call], Answer]) -> Callable[[Call], Answer]:
         return lambda call: handler(self._traffic, call)
 
-    def _estimated(self, call: Call) -> Answer:
-        return bills.estimated(self, call)
-
     def _query(self, handler: Callable[[Any, Any], Answer]) -> Callable[[Call], Answer]:
         def answer(call: Call) -> Answer:
             armed = self.table("habits").get("datadog-timeouts")
