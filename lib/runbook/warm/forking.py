@@ -5,7 +5,8 @@
 FD is one end of a socket. Each message on it is an order in JSON (`cwd`, `env`, `argv`) that carries three
 descriptors: the kernel's stdout, its stderr, and a socket on which its pid and then its exit status are
 reported. The end of the order socket, or of a kernel's report, ends what hangs on it; the kernels end with
-this process. No Python thread, event loop or zmq context exists before a fork: it is as good as a new process.
+this process. No Python thread, event loop or zmq context exists before a fork: it is as good as a new
+process.
 """
 
 from __future__ import annotations
