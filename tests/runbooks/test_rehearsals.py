@@ -200,7 +200,12 @@ def test_a_rehearsal_leaves_one_page_and_the_line_that_says_why(project):
     scenarios(
         project,
         {"name": "good"},
-        {"name": "bad", "expected": {"status": "no-go", "exit_code": 3, "because": "never"}},
+        # another number: the toy's file is not the world's, and what is signed must not be done by the other
+        {
+            "name": "bad",
+            "params": {"x": 2},
+            "expected": {"status": "no-go", "exit_code": 3, "because": "never"},
+        },
     )
     done = runbook(project, "drill", "--jobs", "2")
     assert done.returncode == 1, done.stderr
