@@ -7,7 +7,8 @@ UTF-8, at most `MAX_BYTES`. Dates stay text, as papermill reads them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -99,11 +100,18 @@ def read_document(path: Path, *, file: str) -> Document:
     """Return what the YAML file at `path` holds; `file` is its name in messages. Raises nothing."""
     document = Document(file=file)
     text = _text_of(path, document)
-    return document if text is None else _parsed(text, document)
+    return document if text is None else parse_document(text, file=file)
 
 
 def parse_document(text: str, *, file: str) -> Document:
-    """Return what `text` holds, as if it were the file named `file`."""
+    """Return what `text` holds, as if it were the file named `file`; its data is not to be changed."""
+    known = _known(text, file)
+    return replace(known, problems=list(known.problems))
+
+
+@lru_cache(maxsize=64)
+def _known(text: str, file: str) -> Document:
+    """Return what a text holds: the same few files are read for each run, and by a drill for each row."""
     return _parsed(text, Document(file=file))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from html import escape
 from typing import Any
 
@@ -62,7 +62,9 @@ def _renderer() -> Any:
     return mistune.create_markdown(escape=False, plugins=["table", "strikethrough"])
 
 
+@lru_cache(maxsize=512)
 def _highlighted(source: str) -> str:
+    """Return code in colours; the runs of one runbook share theirs."""
     if len(source) > CODE_AT_MOST:
         return f"{escape(plain(source[:CODE_AT_MOST]))}\n… shortened; {_WHOLE}"
     # Imported late: a run without a notebook has no code to colour.
@@ -110,6 +112,7 @@ def _rich(data: dict[str, str]) -> str:
     return _folded(_cleaned(html)) if html else _lines(data.get("text/plain", ""), css="result")
 
 
+@lru_cache(maxsize=128)
 def _cleaned(html: str, *, heading_shift: int | None = None, after_level: int = 2) -> Cleaned:
     return clean_html(
         html,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass, replace
 
-import dns.rrset
 from dns.name import Name
 from dns.rcode import Rcode
 from dns.rdatatype import RdataType
@@ -121,4 +121,8 @@ class Cache:
 
 
 def _with_ttl(records: RRset | None, ttl_s: int) -> RRset | None:
-    return None if records is None else dns.rrset.from_rdata_list(records.name, ttl_s, list(records))
+    if records is None:
+        return None
+    copied = copy(records)  # no record is hashed again, as it is where a set is made anew
+    copied.ttl = ttl_s
+    return copied

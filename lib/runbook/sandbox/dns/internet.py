@@ -87,7 +87,8 @@ class Internet:
         self._flattening: set[Name] = set()
         self._flat: dict[tuple[Name, RdataType], RRset | None] = {}
         self._flat_at = (0, 0)
-        self._around = Surroundings(self.now_s, self._root, self._find, self._registries.__contains__)
+        root = tuple(map(to_name, self._estates["root"].side.nameservers))
+        self._around = Surroundings(self.now_s, root, self._find, self._registries.__contains__)
         self._plain = Resolver("", "", behaviour=Behaviour(max_ttl_s=0), surroundings=self._around)
         for side in SIDES:
             for name in side.nameservers:
@@ -322,9 +323,6 @@ class Internet:
         zone = self.host("hosting", origin)
         self.delegate(Delegation(origin, self._estates["hosting"].zones[origin].servers))
         return zone
-
-    def _root(self) -> tuple[Name, ...]:
-        return tuple(map(to_name, self._estates["root"].side.nameservers))
 
     def _find(self, name: Name) -> Nameserver | None:
         return self.nameservers.get(name.to_text())

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass
 
 import dns.rdatatype
-import dns.rrset
 from dns.edns import EDECode
 from dns.name import Name
 from dns.rcode import Rcode
@@ -96,7 +96,7 @@ def _at(zone: Zone, name: Name, rdtype: RdataType, flatten: Flatten) -> tuple[RR
     else:
         found = None
     if found is not None and found.name != name:
-        found = dns.rrset.from_rdata_list(name, found.ttl, list(found))
+        found = _at_name(name, found.ttl, found)
     return found, True
 
 
@@ -112,7 +112,13 @@ def _flattened(alias: RRset, rdtype: RdataType, flatten: Flatten) -> RRset | Non
     found = flatten(alias[0].target.canonicalize(), rdtype)
     if found is None:
         return None
-    return dns.rrset.from_rdata_list(alias.name, min(alias.ttl, found.ttl), list(found))
+    return _at_name(alias.name, min(alias.ttl, found.ttl), found)
+
+
+def _at_name(name: Name, ttl_s: int, records: RRset) -> RRset:
+    copied = copy(records)
+    copied.name, copied.ttl = name, ttl_s
+    return copied
 
 
 def _negative(zone: Zone, answer: list[RRset], rcode: Rcode) -> Reply:

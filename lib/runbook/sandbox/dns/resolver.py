@@ -53,7 +53,7 @@ class Surroundings:
     """What a resolver knows beforehand: the time, the root's servers, how a host is found, what is signed."""
 
     now_s: Callable[[], int]
-    root: Callable[[], tuple[Name, ...]]
+    root: tuple[Name, ...]
     find: Callable[[Name], Asked | None]
     is_registry: Callable[[Name], bool]
 
@@ -207,7 +207,7 @@ class Resolver(Endpoint):
     def _walk(self, name: Name, rdtype: RdataType, now_s: int) -> tuple[Name, Reply] | None:
         """Ask the servers of the closest zone known and follow their referrals, remembering who answers."""
         start = name.parent() if rdtype == RdataType.DS and name != dns.name.root else name
-        zone, servers = dns.name.root, self._around.root()
+        zone, servers = dns.name.root, self._around.root
         known = self.cache.zone_above(start, now_s)
         if known is not None:
             zone, servers = known[0], known[1].servers

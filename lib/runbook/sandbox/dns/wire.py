@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 from abc import ABC, abstractmethod
+from functools import lru_cache
 from typing import ClassVar
 
 import dns.edns
@@ -92,23 +93,26 @@ class Endpoint(ABC):
         if len(wire) < HEADER_BYTES or wire[2] & QR:
             return None, False
         try:
-            query = dns.message.from_wire(wire)
+            query, asked = _read(wire[2:])
         except (dns.exception.DNSException, ValueError):
             return _bare(wire, Rcode.FORMERR), False
-        reply = _declined(query) or self.reply(_question(query))
+        reply = asked if isinstance(asked, Reply) else self.reply(asked)
         if reply is None:
             return None, False
         return self._bytes(query, reply, tcp=tcp)[2:], reply.lasting
 
     def _bytes(self, query: Message, reply: Reply, *, tcp: bool) -> bytes:
-        response = dns.message.make_response(query, self.recursive, OUR_UDP_BYTES, pad=0)
+        response = dns.message.Message(query.id)
+        response.flags = dns.flags.QR | query.flags & (dns.flags.RD | dns.flags.CD)
+        response.flags |= dns.flags.RA if self.recursive else 0
+        response.set_opcode(query.opcode())
+        response.question = list(query.question)
         response.answer = list(reply.answer)
         response.authority = list(reply.authority)
         response.additional = list(reply.additional)
         response.flags |= dns.flags.AA if reply.authoritative else 0
         wants_to_know = query.flags & dns.flags.AD or query.ednsflags & dns.flags.DO  # RFC 6840 §5.7
         response.flags |= dns.flags.AD if reply.authentic and wants_to_know else 0
-        response.flags |= query.flags & dns.flags.CD
         if query.edns >= 0:
             said: list[dns.edns.Option] = [dns.edns.EDEOption(*reply.said)] if reply.said else []
             response.use_edns(0, query.ednsflags & dns.flags.DO, OUR_UDP_BYTES, options=said)
@@ -120,6 +124,13 @@ class Endpoint(ABC):
             response.answer, response.authority, response.additional = [], [], []
             response.flags |= dns.flags.TC
             return response.to_wire(max_size=limit, want_shuffle=False)
+
+
+@lru_cache(maxsize=1024)
+def _read(rest: bytes) -> tuple[Message, Question | Reply]:
+    """Return a query, all but its ID, and what it asks, or the refusal of it; many servers get the same."""
+    query = dns.message.from_wire(b"\0\0" + rest)
+    return query, _declined(query) or _question(query)
 
 
 def _bare(wire: bytes, rcode: Rcode) -> bytes:
