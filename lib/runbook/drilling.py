@@ -23,6 +23,7 @@ from runbook.plan import First, Played, Scenario, load_environment
 from runbook.rehearsing import folder_of, start_world
 from runbook.sandbox.world.launch import WorldProcess
 from runbook.summary import Summary
+from runbook.warm import spawn_world
 
 TIMEOUT_S = 900.0  # a cell of a drill that takes longer hangs
 
@@ -134,5 +135,6 @@ def _world(root: Path, drill: Drill) -> Iterator[WorldProcess | None]:
     if not any(begin.runbook in rehearsed for begin in drill.begins):
         yield None
         return
-    with start_world(surroundings.outputs_folder(root), drill.begins[-1].run_id) as world:
+    outputs = surroundings.outputs_folder(root)
+    with start_world(outputs, drill.begins[-1].run_id, spawn=spawn_world) as world:
         yield world

@@ -23,7 +23,7 @@ from runbook.clock import Clock, FileClock, WallClock
 from runbook.errors import InputError, JournalError
 from runbook.journal import read_journal
 from runbook.plan import load_environment
-from runbook.sandbox.world.launch import DOCUMENT, WorldProcess, find_world
+from runbook.sandbox.world.launch import DOCUMENT, Spawn, WorldProcess, find_world, spawn
 from runbook.sandbox.world.remote import RemoteWorld, SandboxClock
 from runbook.step import Rehearsal
 
@@ -137,7 +137,7 @@ def _own(outputs: Path, run_id: str) -> Iterator[None]:
         yield
 
 
-def start_world(outputs: Path, run_id: str) -> WorldProcess:
+def start_world(outputs: Path, run_id: str, *, spawn: Spawn = spawn) -> WorldProcess:
     """Start the world of a run, or of the runs before it too; those that dead processes left are removed."""
     worlds = outputs / OWN
     worlds.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -145,7 +145,7 @@ def start_world(outputs: Path, run_id: str) -> WorldProcess:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)  # a world that is being made looks like one that was left
         _sweep(outputs)
-        return WorldProcess(folder_of(outputs, run_id))
+        return WorldProcess(folder_of(outputs, run_id), spawn=spawn)
     finally:
         os.close(handle)
 

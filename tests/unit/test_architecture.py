@@ -93,6 +93,7 @@ FORBIDDEN = {
     r"os\.environ|os\.getenv": {
         "surroundings.py",
         "warm/forking.py",
+        "warm/kernel.py",
         "plan/loading.py",
         "plan/secrets.py",
         "postgres/programs.py",

@@ -13,10 +13,10 @@ from runbook.plan import Scenario
 from runbook.plan.scenarios import Expected, First
 
 
-def row(name: str, *, first: int = 0) -> Scenario:
+def row(name: str, *, first: int = 0, runbook: str = "toy") -> Scenario:
     return Scenario(
         name=name,
-        runbook="toy",
+        runbook=runbook,
         first=tuple(First(runbook="toy") for _ in range(first)),
         expected=Expected(status="done", exit_code=0),
         in_make_drill=True,
@@ -29,13 +29,19 @@ def names(rows: Sequence[Scenario]) -> list[str]:
 
 
 def order(rows: Sequence[Scenario], took_s: dict[str, float]) -> list[str]:
-    return names(longest_first(rows, of=lambda one: one, took_s=took_s))
+    return names(longest_first(rows, of=lambda one: one, took_s=took_s, worlds=["toy"]))
 
 
 def test_without_a_record_the_rows_with_most_runs_begin_first() -> None:
     """Rows of as many runs stay in their order."""
     rows = [row("a"), row("chain", first=3), row("b"), row("pair", first=1)]
     assert order(rows, {}) == ["chain", "pair", "a", "b"]
+
+
+def test_a_run_in_real_time_is_taken_for_longer() -> None:
+    """One on a real database comes before a pair in a world, and after a chain of four."""
+    rows = [row("chain", first=3), row("pair", first=1), row("database", runbook="restore")]
+    assert order(rows, {}) == ["chain", "database", "pair"]
 
 
 def test_what_took_longest_the_last_time_begins_first() -> None:

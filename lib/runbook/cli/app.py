@@ -99,7 +99,7 @@ def account(folder: Path) -> Summary:
 
 def drive(place: Path, begin: Beginning, *, answer: str = "") -> Summary:
     """Execute a run, showing how it goes, and print what it came to."""
-    warm_up()
+    warm_up("kernel")
     from runbook.driving import Driver  # noqa: PLC0415  # papermill is dear to import
 
     out.print(f"[bold]{begin.runbook}[/] · {begin.environment} · mode {begin.mode} · run {begin.run_id}")

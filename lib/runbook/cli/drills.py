@@ -16,7 +16,7 @@ from runbook.board import Board
 from runbook.cli.app import AsJson, app, err, out, print_json, root, watching
 from runbook.clock import WallClock
 from runbook.opening import run_folder
-from runbook.plan import load_scenarios
+from runbook.plan import load_environment, load_scenarios
 from runbook.report import write_index
 from runbook.report.rehearsal import Drilled, read_times, verdict, write_rehearsal
 from runbook.warm import warm_up
@@ -36,7 +36,7 @@ def drill(
     as_json: AsJson = False,
 ) -> None:
     """Rehearse in the sandbox; exit 1 unless every run ends as its row of scenarios.yaml says."""
-    warm_up()
+    warm_up("kernel", "world")
     from runbook.drilling import prepare_drill  # noqa: PLC0415  # papermill is dear to import
 
     place = root()
@@ -87,7 +87,8 @@ def _drill(place: Path, drills: list[Drill], *, jobs: int, quiet: bool) -> list[
     order = drills
     if jobs > 1:
         took_s = read_times(run_folder(place, "x").parent)
-        order = campaign.longest_first(drills, of=lambda drill: drill.scenario, took_s=took_s)
+        worlds = load_environment(place, "sandbox").worlds
+        order = campaign.longest_first(drills, of=lambda drill: drill.scenario, took_s=took_s, worlds=worlds)
     with board:
         results = campaign.drill(order, run=one, jobs=jobs, tell=board.tell, stop=stop)
     found = dict(zip(map(id, order), results, strict=True))

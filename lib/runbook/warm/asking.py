@@ -1,4 +1,4 @@
-"""Starts the forking process of this one, and asks it for kernels."""
+"""Starts the forking processes of this one, and asks them for kernels and worlds."""
 
 from __future__ import annotations
 
@@ -11,20 +11,23 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping
-from typing import Final
+from typing import IO, Final, Literal
 
 from runbook import surroundings
 
 DIED: Final = -int(signal.SIGKILL)
+What = Literal["kernel", "world"]
 
 
 class Forked:
-    """A forked kernel as `subprocess.Popen` would show it, since it is no child of ours."""
+    """A fork as `subprocess.Popen` would show it, since it is no child of ours."""
 
-    stdin = stdout = stderr = None
+    stderr = None
 
     def __init__(self, report: socket.socket) -> None:
         """Wait for its pid; raises OSError when there will be none."""
+        self.stdin: IO[bytes] | None = None
+        self.stdout: IO[bytes] | None = None
         self._report = report
         said = report.recv(32)
         if not said:
@@ -44,7 +47,7 @@ class Forked:
                 self._look(0)
             except TimeoutError as error:
                 self._report.settimeout(None)
-                raise subprocess.TimeoutExpired("a kernel", timeout or 0.0) from error
+                raise subprocess.TimeoutExpired("a fork", timeout or 0.0) from error
         return self.returncode or 0
 
     def _look(self, flags: int) -> int | None:
@@ -70,14 +73,14 @@ class Forked:
 
 
 class Forking:
-    """The forking process of this one; it ends when we do, however that comes."""
+    """A forking process of this one; it ends when we do, however that comes."""
 
-    def __init__(self) -> None:
+    def __init__(self, what: What = "kernel") -> None:
         self._orders, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.environment = {**surroundings.bare_environment(), "OPENBLAS_NUM_THREADS": "1"}
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "runbook.warm.forking", str(theirs.fileno())],
+                [sys.executable, "-m", "runbook.warm.forking", str(theirs.fileno()), what],
                 pass_fds=[theirs.fileno()],
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
@@ -91,13 +94,15 @@ class Forking:
     def alive(self) -> bool:
         return self._process.poll() is None
 
-    def fork(self, argv: list[str], *, cwd: str, env: Mapping[str, str], stdout: int, stderr: int) -> Forked:
-        """Return a kernel; raises OSError when it cannot be had."""
+    def fork(
+        self, argv: list[str], *, cwd: str, env: Mapping[str, str], streams: tuple[int, int, int]
+    ) -> Forked:
+        """Return a fork with these for stdin, stdout and stderr; raises OSError when it cannot be had."""
         order = json.dumps({"argv": argv, "cwd": cwd, "env": dict(env)}).encode()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             with theirs, self._lock:
-                socket.send_fds(self._orders, [order], [stdout, stderr, theirs.fileno()])
+                socket.send_fds(self._orders, [order], [*streams, theirs.fileno()])
             return Forked(ours)
         except BaseException:
             ours.close()
@@ -110,30 +115,31 @@ class Forking:
         self._process.wait()
 
 
-_forking: list[Forking] = []
+_forking: dict[What, Forking] = {}
 _lock = threading.Lock()
 
 
-def warm_up() -> None:
-    """Begin to load, so that it is done when the first kernel is wanted."""
-    the_forking()
+def warm_up(*whats: What) -> None:
+    """Begin to load what is needed for a kernel, or a world, so that it is done when the first is wanted."""
+    for what in whats:
+        the_forking(what)
 
 
 def cool_down() -> None:
-    """End the forking process of this one, if there is one."""
+    """End the forking processes of this one, if there are any."""
     with _lock:
         while _forking:
-            _forking.pop().close()
+            _forking.popitem()[1].close()
 
 
-def the_forking() -> Forking | None:
-    """Return the forking process of this one, started if need be; None where there can be none."""
+def the_forking(what: What = "kernel") -> Forking | None:
+    """Return a forking process of this one, started if need be; None where there can be none."""
     if not hasattr(os, "pidfd_open") or not hasattr(signal, "pidfd_send_signal"):
         return None  # no Linux
     with _lock:
-        while _forking and not _forking[0].alive:
-            _forking.pop().close()
-        if not _forking:
-            _forking.append(Forking())
+        if what in _forking and not _forking[what].alive:
+            _forking.pop(what).close()
+        if what not in _forking:
             atexit.register(cool_down)
-        return _forking[0]
+            _forking[what] = Forking(what)
+        return _forking[what]

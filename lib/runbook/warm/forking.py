@@ -1,12 +1,12 @@
-"""The process that kernels are forked from: it loads what notebooks import, once, and does nothing else.
+"""The process that others are forked from: it loads what they import, once, and does nothing else.
 
-    python -m runbook.warm.forking FD
+    python -m runbook.warm.forking FD WHAT
 
-FD is one end of a socket. Each message on it is an order in JSON (`cwd`, `env`, `argv`) that carries three
-descriptors: the kernel's stdout, its stderr, and a socket on which its pid and then its exit status are
-reported. The end of the order socket, or of a kernel's report, ends what hangs on it; the kernels end with
-this process. No Python thread, event loop or zmq context exists before a fork: it is as good as a new
-process.
+WHAT is a module beside this one, `kernel` or `world`: what is to be loaded, and what a fork becomes. FD is
+one end of a socket. Each message on it is an order in JSON (`cwd`, `env`, `argv`) that carries four
+descriptors: stdin, stdout, stderr, and a socket on which the fork's pid and then its exit status are
+reported. The end of the order socket, or of a fork's report, ends what hangs on it; the forks end with this
+process. No Python thread, event loop or zmq context exists before a fork: it is as good as a new process.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import gc
 import importlib
 import json
 import os
-import pkgutil
 import random
 import selectors
 import signal
@@ -26,15 +25,22 @@ import sys
 import time
 import traceback
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG, prctl(2)
 ORDER_BYTES = 1 << 20
-DESCRIPTORS = 3
+DESCRIPTORS = 4
 FIRST_FREE = 3  # descriptors after stdin, stdout, stderr
-A_PARENT = 1  # ipykernel: there is one, it need not be polled
-LAST_WORDS_S = 1.0
-NOTEBOOKS_IMPORT = ("runbook.changes", "runbook.charts", "runbook.milestone")
+
+
+class What(Protocol):
+    """What a fork becomes."""
+
+    def load(self) -> None:
+        """Import what it needs, without making a thread, a context or an event loop."""
+
+    def become(self, argv: list[str]) -> int:
+        """Be it, in a fork, until it ends; return the exit code."""
 
 
 def main() -> None:
@@ -43,27 +49,14 @@ def main() -> None:
     here = sys.path[0]
     if here == "" or Path(here) == Path.cwd():
         del sys.path[0]  # as ipykernel_launcher does: a file beside us must not pass for a package
-    _load()
-    _serve(orders)
-
-
-def _load() -> None:
-    """Import what every kernel needs, without making a thread, a context or a figure."""
-    import ipykernel.ipkernel  # noqa: PLC0415
-    import ipykernel.kernelapp  # noqa: F401, PLC0415
-    import matplotlib.pyplot  # noqa: F401, PLC0415
-    import pandas  # noqa: F401, PLC0415
-
-    import runbook.opening  # noqa: F401, PLC0415
-
-    for package in NOTEBOOKS_IMPORT:
-        for module in pkgutil.iter_modules(importlib.import_module(package).__path__, f"{package}."):
-            importlib.import_module(module.name)
+    what: Any = importlib.import_module(f"runbook.warm.{sys.argv[2]}")
+    what.load()
     gc.collect()
     gc.freeze()  # pages stay shared: no collection writes into what was there before the fork
+    _serve(orders, what)
 
 
-def _serve(orders: socket.socket) -> None:
+def _serve(orders: socket.socket, what: What) -> None:
     woken, wake = os.pipe()
     os.set_blocking(wake, False)
     os.set_blocking(woken, False)
@@ -76,26 +69,28 @@ def _serve(orders: socket.socket) -> None:
     while True:
         for key, _ in ready.select():
             if key.fileobj is orders:
-                _take(orders, reports, ready)
+                _take(orders, what, reports, ready)
             elif key.fileobj == woken:
                 _drain(woken)
                 _report_dead(reports, ready)
-            elif key.data in reports:  # whoever asked for this kernel is gone
+            elif key.data in reports:  # whoever asked for this fork is gone
                 os.kill(key.data, signal.SIGKILL)
                 ready.unregister(key.fileobj)
 
 
-def _take(orders: socket.socket, reports: dict[int, socket.socket], ready: selectors.BaseSelector) -> None:
+def _take(
+    orders: socket.socket, what: What, reports: dict[int, socket.socket], ready: selectors.BaseSelector
+) -> None:
     message, descriptors, _, _ = socket.recv_fds(orders, ORDER_BYTES, DESCRIPTORS)
     if not message:
         os._exit(0)
-    stdout, stderr, report = descriptors
+    *streams, report = descriptors
     parent = os.getpid()
     pid = os.fork()
     if pid == 0:
-        _become_kernel(json.loads(message), stdout, stderr, parent)
-    os.close(stdout)
-    os.close(stderr)
+        _become(what, json.loads(message), streams, parent)
+    for stream in streams:
+        os.close(stream)
     reports[pid] = socket.socket(fileno=report)
     _tell(reports[pid], pid)
     ready.register(reports[pid], selectors.EVENT_READ, pid)
@@ -131,22 +126,15 @@ def _drain(descriptor: int) -> None:
         return
 
 
-def _become_kernel(order: dict[str, Any], stdout: int, stderr: int, parent: int) -> None:
-    """Run a kernel in this fork, as a process that was started for it would; never returns."""
+def _become(what: What, order: dict[str, Any], streams: list[int], parent: int) -> None:
+    """Be what was ordered in this fork, as a process that was started for it would; never returns."""
     code = 1
     try:
-        _settle(order, stdout, stderr, parent)
-        from ipykernel.kernelapp import IPKernelApp  # noqa: PLC0415
-
-        app: Any = IPKernelApp.instance(parent_handle=A_PARENT)
-        app.initialize(order["argv"])
-        app.start()
-        # What asked for the end still speaks, through a thread that the exit functions are about to stop.
-        app.control_thread.join(LAST_WORDS_S)
-        code = 0
+        _settle(order, streams, parent)
+        code = what.become(order["argv"])
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else 1
-    except BaseException:  # noqa: BLE001  # it goes to the kernel's log
+    except BaseException:  # noqa: BLE001  # it goes to the fork's stderr
         traceback.print_exc()
     finally:
         try:
@@ -157,7 +145,7 @@ def _become_kernel(order: dict[str, Any], stdout: int, stderr: int, parent: int)
             os._exit(code)
 
 
-def _settle(order: dict[str, Any], stdout: int, stderr: int, parent: int) -> None:
+def _settle(order: dict[str, Any], streams: list[int], parent: int) -> None:
     """Leave everything of the process that was forked: session, signals, descriptors, environment, dice."""
     os.setsid()
     ctypes.CDLL(None, use_errno=True).prctl(DEATH_SIGNAL, signal.SIGKILL)
@@ -167,8 +155,7 @@ def _settle(order: dict[str, Any], stdout: int, stderr: int, parent: int) -> Non
     for number in (signal.SIGCHLD, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    for theirs, ours in ((nothing, 0), (stdout, 1), (stderr, 2)):
+    for ours, theirs in enumerate(streams):
         os.dup2(theirs, ours)
     os.closerange(FIRST_FREE, os.sysconf("SC_OPEN_MAX"))
     os.environ.clear()
@@ -176,17 +163,6 @@ def _settle(order: dict[str, Any], stdout: int, stderr: int, parent: int) -> Non
     time.tzset()
     os.chdir(order["cwd"])
     random.seed()
-    _settle_libraries()
-
-
-def _settle_libraries() -> None:
-    import matplotlib as mpl  # noqa: PLC0415
-    import numpy as np  # noqa: PLC0415
-
-    np.random.seed()  # the one that is shared by forks
-    # As ipykernel sets it for a kernel that loads matplotlib itself.
-    backend = os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
-    mpl.rcParams["backend"] = backend
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any, Final
@@ -36,7 +37,8 @@ def _forked(cmd: list[str], **kwargs: Any) -> Forked | None:
     if forking is None or any(env.get(name) != forking.environment.get(name) for name in _SAME):
         return None
     out, err = (stream if isinstance(stream, int) else stream.fileno() for stream in (stdout, stderr))
-    try:
-        return forking.fork(cmd[3:], cwd=str(cwd), env=env, stdout=out, stderr=err)
-    except OSError:
-        return None
+    with Path(os.devnull).open("rb") as nothing:
+        try:
+            return forking.fork(cmd[3:], cwd=str(cwd), env=env, streams=(nothing.fileno(), out, err))
+        except OSError:
+            return None

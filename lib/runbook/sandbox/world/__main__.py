@@ -55,14 +55,15 @@ def _port_before(folder: Path) -> int:
         return 0
 
 
-def main() -> int:
+def main(argv: list[str] | None = None) -> int:
+    """Serve a world until it is to end; `argv` is what stands on the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--owned", action="store_true", help="end when standard input ends")
     parser.add_argument("--wire", type=Path, help="record all that crosses the wire in this folder")
     parser.add_argument("--postgres", action="store_true", help="with a real PostgreSQL in it")
     parser.add_argument("--valkey", action="store_true", help="with a real Valkey in it")
-    asked = parser.parse_args()
+    asked = parser.parse_args(argv)
     asked.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = os.open(asked.folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:

@@ -8,10 +8,12 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Final
+from typing import IO, Final, Protocol, TypeVar
 
 from runbook import surroundings
 from runbook.errors import StepFailed
@@ -21,16 +23,53 @@ DOCUMENT: Final = "world.json"  # in a world's folder: where it is to be reached
 _LAST_LINES: Final = 5
 _LETS_GO_S: Final = 15.0
 
+P = TypeVar("P", bound="Process")
+
+
+class Process(Protocol):
+    """As much of a `subprocess.Popen` as a world's is asked for."""
+
+    stdin: IO[bytes] | None
+    stdout: IO[bytes] | None
+
+    @property
+    def pid(self) -> int: ...
+    def wait(self, timeout: float | None = None) -> int: ...
+    def terminate(self) -> None: ...
+    def kill(self) -> None: ...
+
+
+Spawn = Callable[[list[str], IO[bytes]], Process]
+"""Starts `python -m runbook.sandbox.world` with these arguments, a pipe to and from it, and that stderr."""
+
+
+def spawn(arguments: list[str], stderr: IO[bytes], *, owned: bool = True) -> subprocess.Popen[bytes]:
+    """Start a world's process; one that is not `owned` gets no standard input that could end."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "runbook.sandbox.world", *arguments],
+        stdin=subprocess.PIPE if owned else subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        start_new_session=True,  # Ctrl-C in our terminal is not meant for it
+    )
+
 
 class WorldProcess:
     """A world that ends with us: `close()`, or our own end, however it comes. A context manager."""
 
     def __init__(
-        self, folder: Path, *, wire: Path | None = None, postgres: bool = False, valkey: bool = False
+        self,
+        folder: Path,
+        *,
+        wire: Path | None = None,
+        postgres: bool = False,
+        valkey: bool = False,
+        spawn: Spawn = spawn,
     ) -> None:
         """Start it; raises StepFailed with its last words when it does not come up."""
         self.folder = folder
-        self._process = _started(folder, wire, owned=True, postgres=postgres, valkey=valkey)
+        options = ["--owned", *_engines(postgres=postgres, valkey=valkey)]
+        self._process: Process = _started(folder, wire, options, spawn)
         self.remote = RemoteWorld(_url_of(folder, self._process))
 
     @property
@@ -77,7 +116,8 @@ def leave_running(
     """Return the world of `folder`, started in the background unless it runs already, as it is then."""
     if (running := find_world(folder)) is not None:
         return running
-    process = _started(folder, wire, owned=False, postgres=postgres, valkey=valkey)
+    options = _engines(postgres=postgres, valkey=valkey)
+    process = _started(folder, wire, options, partial(spawn, owned=False))
     remote = RemoteWorld(_url_of(folder, process))
     if process.stdout is not None:
         process.stdout.close()
@@ -106,27 +146,22 @@ def end_world(folder: Path, *, keep: bool = False) -> bool:
     return running is not None
 
 
+def _engines(*, postgres: bool, valkey: bool) -> list[str]:
+    return [*(["--postgres"] if postgres else []), *(["--valkey"] if valkey else [])]
+
+
 def _started(
-    folder: Path, wire: Path | None, *, owned: bool, postgres: bool, valkey: bool
-) -> subprocess.Popen[bytes]:
+    folder: Path, wire: Path | None, options: list[str], spawn: Callable[[list[str], IO[bytes]], P]
+) -> P:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    options = [*(["--owned"] if owned else []), *(["--postgres"] if postgres else [])]
-    options += ["--valkey"] if valkey else []
     recorded = wire or surroundings.wire()
     options += ["--wire", str(recorded)] if recorded else []
     with (folder / "log").open("ab") as log:
-        return subprocess.Popen(
-            [sys.executable, "-m", "runbook.sandbox.world", str(folder), *options],
-            stdin=subprocess.PIPE if owned else subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            start_new_session=True,  # Ctrl-C in our terminal is not meant for it
-        )
+        return spawn([str(folder), *options], log)
 
 
-def _url_of(folder: Path, process: subprocess.Popen[bytes]) -> str:
-    pipe: IO[bytes] | None = process.stdout
-    line = pipe.readline() if pipe is not None else b""
+def _url_of(folder: Path, process: Process) -> str:
+    line = process.stdout.readline() if process.stdout is not None else b""
     if not line:
         returncode = process.wait()
         for left in (process.stdin, process.stdout):
