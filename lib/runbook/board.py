@@ -27,9 +27,10 @@ Hear = Callable[[str, Any], None]
 
 @dataclass
 class _UnderWay:
-    """A drill that is being run: which of its runs, what that shows, since when."""
+    """A drill that is being run, or one of its runs `aside`: which, what that shows, since when."""
 
     scenario: Scenario
+    aside: bool = False
     began_at: float = field(default_factory=time.monotonic)
     run: str = ""
     shows: str = "begins"
@@ -76,12 +77,12 @@ class Board:
             self._live.stop()
 
     @contextmanager
-    def drill(self, scenario: Scenario) -> Iterator[Hear]:
-        """Show a drill for as long as it is under way; give what hears its runs."""
-        one = _UnderWay(scenario)
+    def drill(self, scenario: Scenario, *, aside: bool = False) -> Iterator[Hear]:
+        """Show a drill for as long as it is under way, or one of its runs `aside`; give what hears it."""
+        one = _UnderWay(scenario, aside)
         with self._lock:
             self._under_way.append(one)
-        if not self._console.is_terminal:
+        if not (self._console.is_terminal or aside):
             name, to_end = escape(scenario.name), scenario.expected.status
             self._console.print(f"[bold]{name}[/] · {scenario.runbook} · to end {to_end}")
         try:
@@ -116,7 +117,7 @@ class Board:
         for one in under_way:
             cells = (Text(one.scenario.name, "bold"), Text(one.run), Text(one.shows, "dim"))
             table.add_row(*cells, _clock(one.began_at))
-        wait = self._total - ended - len(under_way)
+        wait = self._total - ended - sum(not one.aside for one in under_way)
         tally = f"{ended} of {self._total} ended, {wait} to begin"
         wrong = Text(f"{failed} not as expected", "red") if failed else Text("")
         table.add_row(Text(tally, "cyan"), wrong, "", _clock(self._began_at))

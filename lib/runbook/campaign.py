@@ -104,29 +104,35 @@ def longest_first(
 def drill(
     rows: Sequence[R],
     *,
-    run: Callable[[R], Result],
+    run: Callable[[R, Mapping[int, Future[Summary]]], Result],
     jobs: int,
     tell: Callable[[Result], None],
     stop: Callable[[], None],
+    aside: Callable[[R], Mapping[int, Callable[[], Summary]]] = lambda _: {},
 ) -> list[Result]:
     """Run the rows, `jobs` at a time, tell each result as it comes, return them in the order of the rows.
 
+    What of a row may be done `aside` is a job, too; it begins before its row, which is handed it under way.
     When it is interrupted, `stop` must end the runs that are under way, harder when it is called again; no
     further one begins, and none is under way any more when the interruption goes on to the caller.
     """
 
-    def one(row: R) -> Result:
-        result = run(row)
+    def one(row: R, begun: Mapping[int, Future[Summary]]) -> Result:
+        result = run(row, begun)
         tell(result)
         return result
 
     with ThreadPoolExecutor(max_workers=jobs) as pool:
-        waiting = [pool.submit(one, row) for row in rows]
+        waiting, beside = list[Future[Result]](), list[Future[Summary]]()
+        for row in rows:
+            begun = {place: pool.submit(work) for place, work in aside(row).items()}
+            beside += begun.values()
+            waiting.append(pool.submit(one, row, begun))
         try:
             wait(waiting, return_when=FIRST_EXCEPTION)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
-            _stopped(waiting, stop)
+            _stopped([*waiting, *beside], stop)
             raise
     return [future.result() for future in waiting]
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,9 +36,14 @@ class Drill:
     scenario: Scenario
     begins: tuple[Beginning, ...]
 
+    @property
+    def played(self) -> tuple[Played, ...]:
+        """Return each run as its row has it."""
+        return (*self.scenario.first, self.scenario)
+
     def parts(self) -> Iterator[tuple[Played, Beginning]]:
         """Return each run as its row has it, with what it begins with."""
-        return zip((*self.scenario.first, self.scenario), self.begins, strict=True)
+        return zip(self.played, self.begins, strict=True)
 
 
 def prepare_drill(root: Path, scenario: Scenario) -> Drill:
@@ -63,39 +69,67 @@ def prepare_drill(root: Path, scenario: Scenario) -> Drill:
     return Drill(scenario, tuple(begins))
 
 
+def places_aside(root: Path, drill: Drill) -> tuple[int, ...]:
+    """Return which of a drill's runs may be made by themselves, at any time before those that ask for them.
+
+    They meet no world, where it would show whether they have been; and the next does not ask for them.
+    """
+    rehearsed = load_environment(root, "sandbox").worlds
+    return tuple(
+        place
+        for place, begin in enumerate(drill.begins[:-1])
+        if begin.runbook not in rehearsed and not _asks_for(drill.begins[place + 1], begin)
+    )
+
+
+def run_aside(
+    root: Path,
+    drill: Drill,
+    place: int,
+    *,
+    hear: Callable[[str, Any], None],
+    halted: Callable[[], bool] = lambda: False,
+) -> Summary:
+    """Execute one of a drill's runs by itself; raises Interrupted when it was not to begin any more."""
+    return _run(root, drill, place, world=None, hear=hear, halted=halted)
+
+
 def run_drill(
     root: Path,
     drill: Drill,
     *,
     hear: Callable[[str, Any], None],
     halted: Callable[[], bool] = lambda: False,
+    aside: Mapping[int, Future[Summary]] | None = None,
 ) -> Result:
     """Execute a drill's runs and judge the last one; one before it that does not end done is the result.
 
-    `hear` gets what their kernels show, and each run as it begins; once `halted`, no further one does. The
-    world goes with a drill that ended as expected; otherwise it stays for who looks into it.
+    `hear` gets what their kernels show, and each run as it begins; once `halted`, no further one does. Runs
+    `aside` are under way already, by their places. The world goes with a drill that ended as expected;
+    otherwise it stays for who looks into it.
     """
-    began = time.monotonic()
+    began, last = time.monotonic(), len(drill.begins) - 1
+    aside = dict(aside or {})
 
     def result(summary: Summary | None, why: str) -> Result:
         return Result(drill.scenario, summary, time.monotonic() - began, why)
 
     try:
         with _world(root, drill) as world:
-            for place, (played, begin) in enumerate(drill.parts(), start=1):
-                if halted():
-                    return result(None, f"interrupted before {begin.run_id} began")
-                told = {"runbook": begin.runbook, "run_id": begin.run_id}
-                hear(RUN_BEGINS, {**told, "place": place, "of": len(drill.begins)})
-                if world is not None:
-                    _set_the_scene(world, played)
-                summary = _run(root, drill, begin, world=world, hear=hear)
-                if begin is not drill.begins[-1] and summary.status != "done":
-                    return result(
-                        summary, f"{begin.run_id}, before it, is {summary.status}: {summary.verdict}"
-                    )
-                if isinstance(played, First):
-                    harm(surroundings.outputs_folder(root) / begin.run_id, played.afterwards)
+            for place, begin in enumerate(drill.begins):
+                if place in aside:
+                    continue
+                asked = [one for one in aside if place == last or _asks_for(begin, drill.begins[one])]
+                for one in (*asked, place):
+                    if one in aside:
+                        summary = aside.pop(one).result()
+                    else:
+                        summary = _run(root, drill, place, world=world, hear=hear, halted=halted)
+                    if one != last and summary.status != "done":
+                        run_id = drill.begins[one].run_id
+                        return result(summary, f"{run_id}, before it, is {summary.status}: {summary.verdict}")
+    except Interrupted as error:
+        return result(None, str(error))
     except (RunbookError, OSError) as error:
         return result(None, f"not run: {error}")
     found = result(summary, judge(drill.scenario, summary))
@@ -103,6 +137,14 @@ def run_drill(
         world_folder = folder_of(surroundings.outputs_folder(root), drill.begins[-1].run_id)
         shutil.rmtree(world_folder, ignore_errors=True)
     return found
+
+
+class Interrupted(RunbookError):
+    """A run was not to begin any more."""
+
+
+def _asks_for(begin: Beginning, other: Beginning) -> bool:
+    return other.run_id in begin.params.values()
 
 
 def _set_the_scene(world: WorldProcess, played: Played) -> None:
@@ -116,16 +158,27 @@ def _set_the_scene(world: WorldProcess, played: Played) -> None:
 def _run(
     root: Path,
     drill: Drill,
-    begin: Beginning,
+    place: int,
     *,
     world: WorldProcess | None,
     hear: Callable[[str, Any], None],
+    halted: Callable[[], bool],
 ) -> Summary:
     """Execute one run; one that measures real time, whatever comes before it in its row, meets no world."""
+    played, begin = drill.played[place], drill.begins[place]
+    if halted():
+        raise Interrupted(f"interrupted before {begin.run_id} began")
+    told = {"runbook": begin.runbook, "run_id": begin.run_id}
+    hear(RUN_BEGINS, {**told, "place": place + 1, "of": len(drill.begins)})
+    if world is not None:
+        _set_the_scene(world, played)
     rehearsed = load_environment(root, "sandbox").worlds
     folder = world.folder if world is not None and begin.runbook in rehearsed else None
     signed = drill.scenario.signed if begin is drill.begins[-1] else ""  # what comes before must end done
-    return Driver(root, hear=hear, timeout_s=TIMEOUT_S, world=folder, signed=signed).run(begin)
+    summary = Driver(root, hear=hear, timeout_s=TIMEOUT_S, world=folder, signed=signed).run(begin)
+    if isinstance(played, First) and summary.status == "done":
+        harm(surroundings.outputs_folder(root) / begin.run_id, played.afterwards)
+    return summary
 
 
 @contextmanager

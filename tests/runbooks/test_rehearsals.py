@@ -13,9 +13,13 @@ from pathlib import Path
 import pytest
 
 from runbook.clock import WallClock
+from runbook.drilling import places_aside, prepare_drill
 from runbook.journal import read_journal
+from runbook.plan import load_scenarios
 from runbook.sandbox.world.launch import WorldProcess, find_world
+from tests.notebooks import write_notebook
 from tests.outings import outing_project
+from tests.project import CELLS, PARAMETERS
 from tests.runbooks.test_driving import environment, runbook, wait_for
 
 RUN = ("run", "toy", "--env", "sandbox", "--run-id", "r1")
@@ -156,6 +160,62 @@ def test_a_run_that_measures_real_time_meets_no_world(project):
     (first,) = (path.name for path in (project / "outputs").glob("toy-*"))
     clocks = [lines(project, run_id)[0].data["clock"] for run_id in (first, found["run_id"])]
     assert clocks == ["world", "machine"]
+
+
+MEETS_TOY = """
+import os, pathlib, time
+until = time.monotonic() + 60
+while not pathlib.Path("world.txt").exists():
+    assert time.monotonic() < until, "nobody came"
+    os.sched_yield()"""
+
+
+def real_time(project, *, x):
+    """Add a runbook that meets no world, and waits until the toy has written; return a row's run of it."""
+    cells = [cell.replace('"toy"', '"plain"') for cell in CELLS]
+    cells[0] += MEETS_TOY if x == 1 else ""
+    write_notebook(project / "notebooks/drills/plain.ipynb", *cells, parameters=PARAMETERS)
+    (project / "params/sandbox/plain.yaml").write_text("x: 1\n")
+    return {"runbook": "plain", "params": {"x": x}}
+
+
+def test_a_run_that_meets_no_world_is_made_beside_the_others(project):
+    """It takes a place of those given by --jobs; with one, the runs are made in the order of their row."""
+    first = [real_time(project, x=1), {"runbook": "toy", "params": {"x": 2}}]
+    scenarios(project, {"name": "aside", "first": first, "params": {"x": 3}})
+    done = runbook(project, "drill", "--jobs", "2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert sorted((project / "world.txt").read_text().split()) == ["1", "2", "3"]
+    assert [f"run {number} of 3" in done.stdout for number in (1, 2, 3)] == [True, True, True]
+    assert done.stdout.count("aside · toy · to end done") == 1
+    (project / "world.txt").write_text("0\n")
+    assert runbook(project, "drill", "--jobs", "1").returncode == 0
+    assert (project / "world.txt").read_text().split() == ["0", "1", "2", "3"]
+
+
+def test_a_run_beside_the_others_that_does_not_end_done_is_the_drills_result(project):
+    """As one in its turn would be; what ran meanwhile has its record."""
+    first = [real_time(project, x=99), {"runbook": "toy", "params": {"x": 2}}]
+    scenarios(project, {"name": "aside", "first": first, "params": {"x": 3}})
+    done, (found,) = drilled(project, "--jobs", "2")
+    assert done.returncode == 1
+    assert "before it, is no-go" in found["why"]
+    assert (project / "world.txt").read_text() == "2\n"
+
+
+def test_a_run_that_the_next_asks_for_waits_for_its_turn(project):
+    """So does one that meets the world, and the last one, which is the drill."""
+    plain, toy = {**real_time(project, x=1), "gives": "before"}, {"runbook": "toy", "params": {"x": 2}}
+    other = {**real_time(project, x=1)}
+    scenarios(
+        project,
+        {"name": "asked for", "first": [plain, toy]},
+        {"name": "not asked for", "first": [other, toy, other]},
+        {"name": "itself", "runbook": "plain", "first": [toy]},
+    )
+    drills = {row.name: prepare_drill(project, row) for row in load_scenarios(project).scenarios}
+    aside = {name: places_aside(project, one) for name, one in drills.items()}
+    assert aside == {"asked for": (), "not asked for": (0, 2), "itself": ()}
 
 
 def test_a_rehearsed_run_says_when_it_was_really_made(project):

@@ -57,6 +57,19 @@ def test_a_drill_under_way_shows_its_run_its_step_and_its_time() -> None:
     assert "clean" not in shown(board)
 
 
+def test_a_run_beside_its_drill_has_a_line_of_its_own_and_is_no_drill() -> None:
+    """It is shown, and does not count among what is to begin."""
+    board = Board(console(terminal=True)[0], total=3)
+    with board.drill(scenario(), aside=True) as hear:
+        hear(RUN_BEGINS, {"runbook": "db_restore_drill", "run_id": "r1", "place": 1, "of": 4})
+        assert "1 of 4 · db_restore_drill" in shown(board)
+        assert "0 of 3 ended, 3 to begin" in shown(board)
+    out, file = console(terminal=False)
+    with Board(out, total=1) as board, board.drill(scenario(), aside=True) as hear:
+        hear(RUN_BEGINS, RUN_TWO)
+    assert file.getvalue().splitlines() == ["  clean: run 2 of 4 · canary_phase"]
+
+
 def test_what_ended_is_counted_and_said_once() -> None:
     """Above the live lines, with why where it is not as expected."""
     out, file = console(terminal=True)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 
 import pytest
 
@@ -11,6 +12,8 @@ from runbook import campaign
 from runbook.campaign import Result, drill, longest_first
 from runbook.plan import Scenario
 from runbook.plan.scenarios import Expected, First
+from runbook.summary import Summary
+from tests.run_samples import summary
 
 
 def row(name: str, *, first: int = 0, runbook: str = "toy") -> Scenario:
@@ -66,7 +69,7 @@ def test_results_come_in_the_order_of_the_rows() -> None:
     rows, told = [row("a"), row("b")], list[str]()
     b_ended = threading.Event()
 
-    def run(one: Scenario) -> Result:
+    def run(one: Scenario, _: object) -> Result:
         if one.name == "a":
             b_ended.wait(30)
         return Result(one, None, 0.0, "")
@@ -81,12 +84,33 @@ def test_results_come_in_the_order_of_the_rows() -> None:
     assert told == ["b", "a"]
 
 
+def test_what_is_done_aside_begins_before_its_row_which_gets_it_under_way() -> None:
+    """So that with one job, too, nobody waits for what cannot begin."""
+    done = list[str]()
+
+    def aside(one: Scenario) -> dict[int, Callable[[], Summary]]:
+        def work() -> Summary:
+            done.append(f"beside {one.name}")
+            return summary("no-go")
+
+        return {4: work} if one.name == "b" else {}
+
+    def run(one: Scenario, under_way: Mapping[int, Future[Summary]]) -> Result:
+        done.append(one.name)
+        return Result(one, under_way[4].result() if under_way else None, 0.0, "")
+
+    rows = [row("a"), row("b")]
+    results = drill(rows, run=run, jobs=1, tell=lambda _: None, stop=lambda: None, aside=aside)
+    assert done == ["a", "beside b", "b"]
+    assert [result.summary and result.summary.status for result in results] == [None, "no-go"]
+
+
 def test_an_interruption_ends_what_is_under_way_and_begins_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who is impatient stops it harder; the interruption goes on once nothing runs any more."""
     began, ended, stops = list[str](), list[str](), list[int]()
     running, enough = threading.Event(), threading.Event()
 
-    def run(one: Scenario) -> Result:
+    def run(one: Scenario, _: object) -> Result:
         began.append(one.name)
         running.set()
         enough.wait(30)

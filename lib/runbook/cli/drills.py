@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from runbook import campaign, commands_sandbox, terminal
-from runbook.board import Board
+from runbook.board import Board, Hear
 from runbook.cli.app import AsJson, app, err, out, print_json, root, watching
 from runbook.clock import WallClock
 from runbook.opening import run_folder
@@ -22,7 +25,10 @@ from runbook.report.rehearsal import Drilled, read_times, verdict, write_rehears
 from runbook.warm import warm_up
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from runbook.drilling import Drill
+    from runbook.summary import Summary
 
 app.add_typer(commands_sandbox.app, name="sandbox")
 
@@ -63,22 +69,35 @@ def drill(
 
 
 def _drill(place: Path, drills: list[Drill], *, jobs: int, quiet: bool) -> list[campaign.Result]:
-    from runbook.drilling import run_drill  # noqa: PLC0415  # papermill is dear to import
+    from runbook.drilling import places_aside, run_aside, run_drill  # noqa: PLC0415  # papermill is dear to import
     from runbook.engine import interrupt_running  # noqa: PLC0415
 
     halted = threading.Event()
     board = Board(Console(quiet=True) if quiet else out, total=len(drills))
     alone = jobs == 1 and not quiet and not out.is_terminal
 
-    def one(drill: Drill) -> campaign.Result:
-        with board.drill(drill.scenario) as shown, watching(quiet=not alone) as said:
+    @contextmanager
+    def heard(drill: Drill, *, aside: bool = False) -> Iterator[Hear]:
+        with board.drill(drill.scenario, aside=aside) as shown, watching(quiet=not alone) as said:
 
             def hear(kind: str, data: Any) -> None:
                 shown(kind, data)
                 if kind != campaign.RUN_BEGINS:
                     said(kind, data)
 
-            return run_drill(place, drill, hear=hear, halted=halted.is_set)
+            yield hear
+
+    def one(drill: Drill, under_way: Mapping[int, Future[Summary]]) -> campaign.Result:
+        with heard(drill) as hear:
+            return run_drill(place, drill, hear=hear, halted=halted.is_set, aside=under_way)
+
+    def beside(drill: Drill, number: int) -> Summary:
+        with heard(drill, aside=True) as hear:
+            return run_aside(place, drill, number, hear=hear, halted=halted.is_set)
+
+    def aside(drill: Drill) -> dict[int, Callable[[], Summary]]:
+        numbers = places_aside(place, drill) if jobs > 1 else ()
+        return {number: partial(beside, drill, number) for number in numbers}
 
     def stop() -> None:
         halted.set()
@@ -90,7 +109,7 @@ def _drill(place: Path, drills: list[Drill], *, jobs: int, quiet: bool) -> list[
         worlds = load_environment(place, "sandbox").worlds
         order = campaign.longest_first(drills, of=lambda drill: drill.scenario, took_s=took_s, worlds=worlds)
     with board:
-        results = campaign.drill(order, run=one, jobs=jobs, tell=board.tell, stop=stop)
+        results = campaign.drill(order, run=one, jobs=jobs, tell=board.tell, stop=stop, aside=aside)
     found = dict(zip(map(id, order), results, strict=True))
     return [found[id(drill)] for drill in drills]
 
