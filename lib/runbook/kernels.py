@@ -19,6 +19,7 @@ from runbook.warm.provisioner import WarmProvisioner
 SOCKETS: Final = "rb-kernel-"
 LONGEST_TEMP: Final = 60
 _LOOK_EVERY_S: Final = 0.01
+_RECONNECT_MS: Final = 5  # zmq's 100 is long for a kernel that has not opened its sockets yet
 
 
 class KernelClient(AsyncKernelClient):
@@ -26,6 +27,10 @@ class KernelClient(AsyncKernelClient):
 
     Jupyter goes on to wait for a silence of 0.2 s; nbclient need not, it goes by what a message answers.
     """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.context.reconnect_ivl = _RECONNECT_MS
 
     async def _async_wait_for_ready(self, timeout: float | None = None) -> None:  # noqa: ASYNC109  # its name
         deadline = time.monotonic() + (timeout or float("inf"))
@@ -55,6 +60,7 @@ class PrivateKernelManager(AsyncKernelManager):
         self._folder = Path(tempfile.mkdtemp(prefix=f"{SOCKETS}{os.getpid()}-", dir=_short_temp()))
         super().__init__(transport="ipc", connection_file=str(self._folder / "k.json"), **kwargs)
         self.client_factory = KernelClient
+        self.context.reconnect_ivl = _RECONNECT_MS
         self.at_rest = False
 
     async def _async_interrupt_kernel(self) -> None:

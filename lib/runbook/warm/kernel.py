@@ -18,6 +18,7 @@ def load() -> None:
     import ipykernel.kernelapp  # noqa: F401, PLC0415
     import matplotlib.pyplot  # noqa: F401, PLC0415
     import pandas  # noqa: F401, PLC0415
+    import psutil  # type: ignore[import-untyped]  # noqa: F401, PLC0415  # ipykernel looks for its children at the end
 
     import runbook.opening  # noqa: F401, PLC0415
 
