@@ -67,6 +67,7 @@ $(READY): requirements.lock pyproject.toml | $(UV)
 	  'import sys; print(sys.executable if sys.version_info >= (3, 11) else "3.11")')" $(VENV)
 	@UV_COMPILE_BYTECODE=1 $(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@$(BIN)/python -m compileall -q lib
 	@touch $(READY)
 
 clean: ## remove what make made, but not outputs/

@@ -93,7 +93,7 @@ FORBIDDEN = {
     r"os\.environ|os\.getenv": {
         "surroundings.py",
         "warm/forking.py",
-        "warm/kernel.py",
+        "warm/notebook.py",
         "plan/loading.py",
         "plan/secrets.py",
         "postgres/programs.py",

@@ -42,7 +42,7 @@ def drill(
     as_json: AsJson = False,
 ) -> None:
     """Rehearse in the sandbox; exit 1 unless every run ends as its row of scenarios.yaml says."""
-    warm_up("kernel", "world")
+    warm_up("notebook", "world")
     from runbook.drilling import prepare_drill  # noqa: PLC0415  # papermill is dear to import
 
     place = root()

@@ -1,7 +1,8 @@
 """Processes that start warm: one has loaded what they import, and forks a fresh one whenever it is asked.
 
     forking.py      that process, `python -m runbook.warm.forking`
-    kernel.py       what a fork becomes: a notebook's kernel,
+    kernel.py       what a fork becomes: a kernel,
+    notebook.py     one of many kernels, with all that notebooks import,
     world.py        or a rehearsal world
     asking.py       starts the forking processes and asks them for forks
     provisioner.py  does so on behalf of Jupyter's kernel manager,

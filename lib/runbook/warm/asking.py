@@ -16,7 +16,7 @@ from typing import IO, Final, Literal
 from runbook import surroundings
 
 DIED: Final = -int(signal.SIGKILL)
-What = Literal["kernel", "world"]
+What = Literal["kernel", "notebook", "world"]
 
 
 class Forked:
@@ -120,7 +120,10 @@ _lock = threading.Lock()
 
 
 def warm_up(*whats: What) -> None:
-    """Begin to load what is needed for a kernel, or a world, so that it is done when the first is wanted."""
+    """Begin to load what is needed, so that it is done when the first is wanted.
+
+    That of a "kernel" is quickly there, for one run; for many, "notebook" has all that notebooks import.
+    """
     for what in whats:
         the_forking(what)
 
@@ -130,6 +133,11 @@ def cool_down() -> None:
     with _lock:
         while _forking:
             _forking.popitem()[1].close()
+
+
+def kernels_forking() -> Forking | None:
+    """Return what kernels are to be forked from: with all that notebooks import, where that was warmed up."""
+    return the_forking("notebook" if "notebook" in _forking else "kernel")
 
 
 def the_forking(what: What = "kernel") -> Forking | None:

@@ -2,9 +2,9 @@
 
     python -m runbook.warm.forking FD WHAT
 
-WHAT is a module beside this one, `kernel` or `world`: what is to be loaded, and what a fork becomes. FD is
-one end of a socket. Each message on it is an order in JSON (`cwd`, `env`, `argv`) that carries four
-descriptors: stdin, stdout, stderr, and a socket on which the fork's pid and then its exit status are
+WHAT is a module beside this one, `kernel`, `notebook` or `world`: what is to be loaded, and what a fork
+becomes. FD is one end of a socket. Each message on it is an order in JSON (`cwd`, `env`, `argv`) that carries
+four descriptors: stdin, stdout, stderr, and a socket on which the fork's pid and then its exit status are
 reported. The end of the order socket, or of a fork's report, ends what hangs on it; the forks end with this
 process. No Python thread, event loop or zmq context exists before a fork: it is as good as a new process.
 """

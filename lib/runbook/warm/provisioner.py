@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
-from runbook.warm.asking import Forked, the_forking
+from runbook.warm.asking import Forked, kernels_forking
 
 _SAME: Final = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")  # a fork has looked at them already
 
@@ -33,7 +33,7 @@ def _forked(cmd: list[str], **kwargs: Any) -> Forked | None:
     stdout: Any = kwargs.get("stdout")
     stderr: Any = kwargs.get("stderr")
     usual = cmd[:3] == [sys.executable, "-m", "ipykernel_launcher"]
-    forking = the_forking() if usual and stdout is not None and stderr is not None else None
+    forking = kernels_forking() if usual and stdout is not None and stderr is not None else None
     if forking is None or any(env.get(name) != forking.environment.get(name) for name in _SAME):
         return None
     out, err = (stream if isinstance(stream, int) else stream.fileno() for stream in (stdout, stderr))

@@ -56,27 +56,40 @@ def kernel(tmp_path):
     warm.cool_down()
 
 
-def test_a_kernel_has_what_it_needs_loaded_and_is_its_own_process(kernel):
-    """It was forked; its session, folder, environment, dice and variables are its own."""
+@pytest.mark.parametrize("what", ["kernel", "notebook"])
+def test_a_kernel_has_what_it_needs_loaded_and_is_its_own_process(kernel, what):
+    """It was forked; its session, folder, environment, dice and variables are its own.
+
+    One of many has all that notebooks import; a single one imports it when it is asked for.
+    """
+    warm.warm_up(what)
     first, one, said = kernel(env={"MINE": "1"})
     second, two, _ = kernel()
     assert (first.how, second.how, said) == ("completed", "completed", "")
-    forking = asking.the_forking()._process.pid
+    forking = asking.kernels_forking()._process.pid
     assert one["parent"] == two["parent"] == forking
     assert one["pid"] != two["pid"]
     assert one["session"] == one["pid"]
-    assert (one["loaded"], two["loaded"]) == (True, True)
+    assert (one["loaded"], two["loaded"]) == (what == "notebook",) * 2
     assert all(a != b for a, b in zip(one["dice"], two["dice"], strict=True))
     assert (one["mine"], two["mine"]) == ("1", None)
     assert (one["left"], two["left"]) == (None, None)
 
 
+CHART = """
+import json, os, matplotlib, matplotlib.pyplot as plt
+print(json.dumps({"backend": matplotlib.get_backend(), "variable": os.environ["MPLBACKEND"]}))"""
+
+
 def test_a_cold_kernel_shows_the_same(kernel):
     """What a notebook sees does not depend on how its kernel came to be."""
-    _, warm_one, _ = kernel()
-    _, cold, _ = kernel(cold=True)
-    for name in ("cwd", "mine", "left", "input"):
-        assert warm_one[name] == cold[name]
+    seen = []
+    for options, what in (({}, "kernel"), ({}, "notebook"), ({"cold": True}, "kernel")):
+        warm.warm_up(what)
+        (_, look, _), (_, chart, _) = kernel(**options), kernel(CHART, **options)
+        seen.append([look[name] for name in ("cwd", "mine", "left", "input")] + [chart])
+        warm.cool_down()
+    assert seen[0] == seen[1] == seen[2]
 
 
 @pytest.mark.parametrize("cold", [False, True])
