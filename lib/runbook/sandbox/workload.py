@@ -27,7 +27,7 @@ from runbook.sandbox.ledger import newest_acknowledged
 from runbook.sandbox.transaction import Transactions
 from runbook.values import Value
 
-RATE_PER_S = 100.0
+RATE_PER_S = 250.0
 STOP_S = 20.0
 POLL_S = 0.01
 NAP_S = 0.1  # how long the writer may be deaf to SIGTERM between two transactions
