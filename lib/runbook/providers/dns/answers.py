@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import struct
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property, lru_cache
 from ipaddress import ip_address
-from typing import Literal
+from typing import Any, Literal
 
 import dns.flags
 import dns.message
@@ -154,19 +155,45 @@ class Answer(Value):
 
 @dataclass
 class Received:
-    """A message as it was read; nothing of it changes."""
+    """A message as it was read; nothing of it changes, and what it says is worked out once."""
 
     message: Message
+    _outcomes: dict[Question, Outcome] = field(default_factory=dict)
 
     @cached_property
-    def sections(self) -> dict[str, tuple[RecordSet, ...]]:
-        """Return answer, authority and additional section in normal form."""
+    def says(self) -> dict[str, Any]:
+        """Return the fields of an answer that the message alone decides; its sections in normal form."""
         told = self.message
         return {
+            "rcode": dns.rcode.to_text(told.rcode()),
             "records": record_sets(told.answer),
             "authority": record_sets(told.authority),
             "additional": record_sets(told.additional),
+            "authoritative": bool(told.flags & dns.flags.AA),
+            "authentic": bool(told.flags & dns.flags.AD),
+            "said": tuple(map(_explained, (one for one in told.options if isinstance(one, EDEOption)))),
         }
+
+    @cached_property
+    def asked(self) -> bytes | None:
+        """Return the question that it answers, as on the wire; None when it is no reply.
+
+        Empty is what a server sends that could not read the question, and says so.
+        """
+        told = self.message
+        if not told.flags & dns.flags.QR:
+            return None
+        parts = [
+            (one.name.to_wire() or b"") + struct.pack("!HH", one.rdtype, one.rdclass) for one in told.question
+        ]
+        return b"".join(parts) if parts or told.rcode() else None
+
+    def outcome(self, question: Question) -> Outcome:
+        """Return what it is for a question."""
+        known = self._outcomes.get(question)
+        if known is None:
+            known = self._outcomes[question] = outcome_of(self.message, question)
+        return known
 
 
 @lru_cache(maxsize=4096)
@@ -189,18 +216,13 @@ def answer_of(
     over_tcp: bool = False,
 ) -> Answer:
     """Return a message as an answer, judged."""
-    message = told.message
     return Answer(
         server=server,
         question=question,
-        outcome=outcome_of(message, question),
+        outcome=told.outcome(question),
         asked_at=asked_at,
-        rcode=dns.rcode.to_text(message.rcode()),
-        **told.sections,
-        authoritative=bool(message.flags & dns.flags.AA),
-        authentic=bool(message.flags & dns.flags.AD),
+        **told.says,
         over_tcp=over_tcp,
-        said=tuple(map(_explained, (one for one in message.options if isinstance(one, EDEOption)))),
         latency_ms=latency_ms,
         attempts=attempts,
     )

@@ -86,12 +86,19 @@ def read_answers(
 
 def finished(work: Coroutine[Any, Any, T]) -> T:
     """Return what a coroutine returns, also where an event loop runs already, as in a notebook's kernel."""
+    results: list[T] = []
+
+    async def kept() -> None:  # a task that returned it would be shown with it, whenever its loop ends
+        results.append(await work)
+
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.run(work)
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(asyncio.run, work).result()
+        asyncio.run(kept())
+    else:
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(asyncio.run, kept()).result()
+    return results[0]
 
 
 async def _ask_all(
@@ -201,19 +208,10 @@ class _Waiting:
         except (dns.exception.DNSException, ValueError) as error:
             self.malformed = f"what came is no DNS message: {error}"
             return None
-        message = told.message
-        is_reply = message.flags & dns.flags.QR
-        asked = b"".join(_question_bytes(message))
-        if is_reply and (self.rest.startswith(asked) if asked else message.rcode()):
+        if told.asked is not None and self.rest.startswith(told.asked):
             return told
         self.malformed = "what came answers another question"
         return None
-
-
-def _question_bytes(message: Message) -> Iterable[bytes]:
-    for one in message.question:
-        yield one.name.to_wire() or b""
-        yield struct.pack("!HH", one.rdtype, one.rdclass)
 
 
 @dataclass
