@@ -5,8 +5,6 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 UV := $(or $(shell command -v uv),.venv-uv/bin/uv)
 JOBS ?= 2
-# One more drill than jobs: each waits now and then, for a database or for the other side of a connection.
-DRILLS ?= $(shell expr $(JOBS) + 1)
 
 # A company's own certificates count for uv as they do for pip.
 export UV_SYSTEM_CERTS := true
@@ -18,7 +16,7 @@ help: ## show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 drill: $(READY) ## rehearse the collection in the sandbox, write outputs/ and its index
-	$(BIN)/runbook drill --jobs $(DRILLS)
+	$(BIN)/runbook drill --jobs $(JOBS)
 
 test: test-unit test-notebooks ## every test
 

@@ -5,8 +5,7 @@ the same rehearsal worlds. What it leaves is not sealed, and no run may rest on 
 report, the sums and their signature, as ours has them for every run. That time stands beside papermill's and
 does not count for the goal. The results are compared: how each row ended, its steps, checks, changes and
 numbers; what is measured anew each time by name and limit.
-The goal: at least 3 x faster. `--each-once` takes the first row of each runbook; `--jobs` as for drill, by
-default as `make drill` has it on two cores: one more than there are.
+The goal: at least 3 x faster. `--each-once` takes the first row of each runbook; `--jobs` as for drill.
 """
 
 from __future__ import annotations
@@ -181,7 +180,7 @@ def timed(work: Any) -> tuple[Any, float, float]:
 def main() -> int:
     """Return 0 when ours was fast enough and the results are the same."""
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--jobs", type=int, default=(os.cpu_count() or 1) + 1)
+    options.add_argument("--jobs", type=int, default=os.cpu_count() or 2)
     options.add_argument("--each-once", action="store_true")
     given, _ = options.parse_known_args()
     scenarios = rows(each_once=given.each_once)

@@ -109,10 +109,13 @@ def drill(
     tell: Callable[[Result], None],
     stop: Callable[[], None],
     aside: Callable[[R], Mapping[int, Callable[[], Summary]]] = lambda _: {},
+    in_real_time: Callable[[R], bool] = lambda _: False,
 ) -> list[Result]:
     """Run the rows, `jobs` at a time, tell each result as it comes, return them in the order of the rows.
 
     What of a row may be done `aside` is a job, too; it begins before its row, which is handed it under way.
+    Beside several jobs there is one more for what runs `in_real_time`, or aside: it mostly waits.
+
     When it is interrupted, `stop` must end the runs that are under way, harder when it is called again; no
     further one begins, and none is under way any more when the interruption goes on to the caller.
     """
@@ -122,16 +125,18 @@ def drill(
         tell(result)
         return result
 
-    with ThreadPoolExecutor(max_workers=jobs) as pool:
+    with ThreadPoolExecutor(max_workers=jobs) as pool, ThreadPoolExecutor(max_workers=1) as one_more:
+        patient = pool if jobs == 1 or all(map(in_real_time, rows)) else one_more
         waiting, beside = list[Future[Result]](), list[Future[Summary]]()
         for row in rows:
-            begun = {place: pool.submit(work) for place, work in aside(row).items()}
+            begun = {place: patient.submit(work) for place, work in aside(row).items()}
             beside += begun.values()
-            waiting.append(pool.submit(one, row, begun))
+            waiting.append((patient if in_real_time(row) else pool).submit(one, row, begun))
         try:
             wait(waiting, return_when=FIRST_EXCEPTION)
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
+            for threads in (pool, one_more):
+                threads.shutdown(wait=False, cancel_futures=True)
             _stopped([*waiting, *beside], stop)
             raise
     return [future.result() for future in waiting]

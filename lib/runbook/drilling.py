@@ -82,6 +82,13 @@ def places_aside(root: Path, drill: Drill) -> tuple[int, ...]:
     )
 
 
+def in_real_time(root: Path, drill: Drill) -> bool:
+    """Say whether one of a drill's runs, in its turn, meets no world: it mostly waits, for a database."""
+    rehearsed, aside = load_environment(root, "sandbox").worlds, places_aside(root, drill)
+    runs = enumerate(drill.begins)
+    return any(begin.runbook not in rehearsed and place not in aside for place, begin in runs)
+
+
 def run_aside(
     root: Path,
     drill: Drill,

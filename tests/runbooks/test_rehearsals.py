@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from runbook.clock import WallClock
-from runbook.drilling import places_aside, prepare_drill
+from runbook.drilling import in_real_time, places_aside, prepare_drill
 from runbook.journal import read_journal
 from runbook.plan import load_scenarios
 from runbook.sandbox.world.launch import WorldProcess, find_world
@@ -204,7 +204,10 @@ def test_a_run_beside_the_others_that_does_not_end_done_is_the_drills_result(pro
 
 
 def test_a_run_that_the_next_asks_for_waits_for_its_turn(project):
-    """So does one that meets the world, and the last one, which is the drill."""
+    """So does one that meets the world, and the last one, which is the drill.
+
+    A drill that has another run in its turn than those of the world is one that waits for real.
+    """
     plain, toy = {**real_time(project, x=1), "gives": "before"}, {"runbook": "toy", "params": {"x": 2}}
     other = {**real_time(project, x=1)}
     scenarios(
@@ -216,6 +219,8 @@ def test_a_run_that_the_next_asks_for_waits_for_its_turn(project):
     drills = {row.name: prepare_drill(project, row) for row in load_scenarios(project).scenarios}
     aside = {name: places_aside(project, one) for name, one in drills.items()}
     assert aside == {"asked for": (), "not asked for": (0, 2), "itself": ()}
+    real = {name: in_real_time(project, one) for name, one in drills.items()}
+    assert real == {"asked for": True, "not asked for": False, "itself": True}
 
 
 def test_a_rehearsed_run_says_when_it_was_really_made(project):

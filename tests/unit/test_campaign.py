@@ -105,6 +105,37 @@ def test_what_is_done_aside_begins_before_its_row_which_gets_it_under_way() -> N
     assert [result.summary and result.summary.status for result in results] == [None, "no-go"]
 
 
+@pytest.mark.parametrize(
+    ("jobs", "real", "at_once"), [(2, "c", 3), (2, "cd", 3), (2, "", 2), (2, "abcd", 2), (1, "c", 1)]
+)
+def test_beside_several_jobs_one_more_runs_in_real_time(jobs: int, real: str, at_once: int) -> None:
+    """So many rows are under way at once, and never more: each waits until that has been seen."""
+    lock, seen = threading.Lock(), threading.Event()
+    under_way, most = list[str](), list[int]()
+
+    def run(one: Scenario, _: object) -> Result:
+        with lock:
+            under_way.append(one.name)
+            most.append(len(under_way))
+            if most[-1] == at_once:
+                seen.set()
+        assert seen.wait(30)
+        with lock:
+            under_way.remove(one.name)
+        return Result(one, None, 0.0, "")
+
+    rows = [row(name) for name in "abcd"]
+    results = drill(
+        rows,
+        run=run,
+        jobs=jobs,
+        tell=lambda _: None,
+        stop=lambda: None,
+        in_real_time=lambda one: one.name in real,
+    )
+    assert ([result.scenario.name for result in results], max(most)) == (list("abcd"), at_once)
+
+
 def test_an_interruption_ends_what_is_under_way_and_begins_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who is impatient stops it harder; the interruption goes on once nothing runs any more."""
     began, ended, stops = list[str](), list[str](), list[int]()

@@ -26,7 +26,9 @@ def drill(
     names: Annotated[list[str] | None, typer.Argument(help="runbooks; by default all")] = None,
     scenario: Annotated[str, typer.Option(help="one row of scenarios.yaml")] = "",
     all_rows: Annotated[bool, typer.Option("--all", help="every row, not only those of make drill")] = False,
-    jobs: Annotated[int, typer.Option(min=1, max=64, help="how many at a time")] = 1,
+    jobs: Annotated[
+        int, typer.Option(min=1, max=64, help="how many at a time, and one more on a database")
+    ] = 1,
     as_json: AsJson = False,
 ) -> None:
     """Rehearse in the sandbox; exit 1 unless every run ends as its row of scenarios.yaml says."""

@@ -16,7 +16,7 @@ from runbook import campaign
 from runbook.board import Board, Hear
 from runbook.campaign import Result
 from runbook.cli.app import out, watching
-from runbook.drilling import Drill, places_aside, run_aside, run_drill
+from runbook.drilling import Drill, in_real_time, places_aside, run_aside, run_drill
 from runbook.engine import interrupt_running
 from runbook.opening import run_folder
 from runbook.plan import load_environment
@@ -41,6 +41,7 @@ class Rehearsal:
                 order,
                 run=self._one,
                 aside=self._aside,
+                in_real_time=partial(in_real_time, self._place),
                 jobs=self._jobs,
                 tell=self._board.tell,
                 stop=self._stop,
