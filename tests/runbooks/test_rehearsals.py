@@ -180,7 +180,7 @@ def real_time(project, *, x):
 
 
 def test_a_run_that_meets_no_world_is_made_beside_the_others(project):
-    """It takes a place of those given by --jobs; with one, the runs are made in the order of their row."""
+    """With several jobs one more is there for it; with one, the runs are made in the order of their row."""
     first = [real_time(project, x=1), {"runbook": "toy", "params": {"x": 2}}]
     scenarios(project, {"name": "aside", "first": first, "params": {"x": 3}})
     done = runbook(project, "drill", "--jobs", "2")
@@ -209,7 +209,7 @@ def test_a_run_that_the_next_asks_for_waits_for_its_turn(project):
     A drill that has another run in its turn than those of the world is one that waits for real.
     """
     plain, toy = {**real_time(project, x=1), "gives": "before"}, {"runbook": "toy", "params": {"x": 2}}
-    other = {**real_time(project, x=1)}
+    other = real_time(project, x=1)
     scenarios(
         project,
         {"name": "asked for", "first": [plain, toy]},

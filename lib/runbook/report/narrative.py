@@ -112,7 +112,7 @@ def _rich(data: dict[str, str]) -> str:
     return _folded(_cleaned(html)) if html else _lines(data.get("text/plain", ""), css="result")
 
 
-@lru_cache(maxsize=128)
+@lru_cache(maxsize=128)  # a run is sealed twice, and the runs of one runbook share their prose
 def _cleaned(html: str, *, heading_shift: int | None = None, after_level: int = 2) -> Cleaned:
     return clean_html(
         html,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import IO
 
@@ -14,10 +14,10 @@ from runbook.warm.asking import Forking, the_forking
 def spawn_world(arguments: list[str], stderr: IO[bytes]) -> Process:
     """Start a world with the arguments of its command line; `Spawn` of launch.py."""
     forking = the_forking("world")
-    try:
-        return spawn(arguments, stderr) if forking is None else _forked(forking, arguments, stderr)
-    except OSError:
-        return spawn(arguments, stderr)
+    if forking is not None:
+        with suppress(OSError):
+            return _forked(forking, arguments, stderr)
+    return spawn(arguments, stderr)
 
 
 def _forked(forking: Forking, arguments: list[str], stderr: IO[bytes]) -> Process:

@@ -16,7 +16,7 @@ from runbook.warm import asking, spawn_world
 from tests.runbooks.machine import wait_until
 
 OWNER = """\
-import sys, time
+import sys
 from pathlib import Path
 from runbook.sandbox.world.launch import WorldProcess
 from runbook.warm import spawn_world
