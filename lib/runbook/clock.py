@@ -75,7 +75,9 @@ class FileClock:
         self._path = path
 
     def now(self) -> datetime:
-        return datetime.fromisoformat(self._path.read_text(encoding="ascii").strip())
+        with self._path.open(encoding="ascii") as file:
+            fcntl.flock(file, fcntl.LOCK_SH)  # nobody reads half a time
+            return datetime.fromisoformat(file.read().strip())
 
     def monotonic_s(self) -> float:
         return self.now().timestamp()

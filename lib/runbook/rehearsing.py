@@ -50,14 +50,14 @@ def rehearsal() -> Rehearsal:
             "params/sandbox/environment.yaml, or share one: runbook sandbox up, "
             f"then: export {surroundings.WORLD_VARIABLE}=outputs/{SHARED}"
         )
-    return _known(world.url, (Path(surroundings.world()) / DOCUMENT).stat().st_mtime_ns)
+    return _known(world.url, world.folder, (world.folder / DOCUMENT).stat().st_mtime_ns)
 
 
 @lru_cache(maxsize=1)
-def _known(url: str, began: int) -> Rehearsal:
+def _known(url: str, folder: Path, began: int) -> Rehearsal:
     """Return what a world says of itself; that holds for as long as its process lives."""
     del began
-    world = RemoteWorld(url)
+    world = RemoteWorld(url, folder)
     return Rehearsal(url=url, secrets=world.secrets(), addresses=world.addresses())
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
+from functools import cache
 from typing import Any, Protocol
 
 import dns.rdatatype
@@ -105,8 +106,7 @@ def get_nameserver(server: Nameserver, doc: Doc) -> None:
 
 def put_resolver(store: Store, resolver: Resolver) -> None:
     """Write what a resolver is and what it learnt or forgot since the last time."""
-    behaviour = asdict(resolver.behaviour)
-    doc = {**_wrong(resolver), "behaviour": behaviour, "turn": resolver.turn}
+    doc = {**_wrong(resolver), "behaviour": _as_doc(resolver.behaviour), "turn": resolver.turn}
     store.put("resolvers", resolver.name, doc)
     cache = resolver.cache
     for key in cache.touched:
@@ -116,6 +116,11 @@ def put_resolver(store: Store, resolver: Resolver) -> None:
             _put_answer(store, resolver.name, key, cache.answers.get(key))
     cache.touched.clear()
     resolver.turn_on_record = resolver.turn
+
+
+@cache
+def _as_doc(behaviour: Behaviour) -> Doc:
+    return asdict(behaviour)
 
 
 def get_resolver(resolver: Resolver, doc: Doc) -> None:

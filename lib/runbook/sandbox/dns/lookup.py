@@ -16,6 +16,7 @@ from dns.rrset import RRset
 from runbook.sandbox.dns.zone import ALIAS, Zone
 
 CHAIN = 8  # CNAMEs followed within one zone
+KEPT = 10_000  # replies kept for each zone; random names must not fill the memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,27 @@ Flatten = Callable[[Name, RdataType], RRset | None]
 
 
 def lookup(zone: Zone, name: Name, rdtype: RdataType, *, flatten: Flatten) -> Reply:
-    """Return the reply of `zone` for a name in it; `flatten` finds the addresses of an ALIAS."""
+    """Return the reply of `zone` for a name in it; `flatten` finds the addresses of an ALIAS.
+
+    What follows from the zone alone is worked out once: each of its servers is asked by many resolvers.
+    """
+    key, flattened = (zone.serial, name.labels, rdtype), False
+
+    def flattening(target: Name, kind: RdataType) -> RRset | None:
+        nonlocal flattened
+        flattened = True
+        return flatten(target, kind)
+
+    known: Reply | None = zone.told.get(key)
+    if known is not None:
+        return known
+    reply = _looked_up(zone, name, rdtype, flattening)
+    if not flattened and len(zone.told) < KEPT:
+        zone.told[key] = reply
+    return reply
+
+
+def _looked_up(zone: Zone, name: Name, rdtype: RdataType, flatten: Flatten) -> Reply:
     answer: list[RRset] = []
     for _ in range(CHAIN):
         cut = zone.cut_above(name)

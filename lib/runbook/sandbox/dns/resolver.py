@@ -120,12 +120,12 @@ class Resolver(Endpoint):
             self._age(key, now_s)
         if self.cache.soonest_s > now_s:
             return
-        before = {zone: held.servers for zone, held in self.cache.delegations.items()}
+        before = self.cache.delegations.copy()
         for until_s, zone, rdtype in self.cache.take_run_out(now_s):
             if self.behaviour.busy:
                 self._fetch_again(zone, rdtype, until_s, now_s)
             held = self.cache.delegations.get(zone)
-            if rdtype == RdataType.NS and (held is None or held.servers != before[zone]):
+            if rdtype == RdataType.NS and (held is None or held.servers != before[zone].servers):
                 self.stirred_s = max(self.stirred_s, until_s)
 
     def unsettled_s(self) -> int:
@@ -236,7 +236,7 @@ class Resolver(Endpoint):
 
     def _rank(self, server: Name) -> int:
         """Take turns among a zone's servers, in an order that only the seed and the turn decide."""
-        return zlib.crc32(f"{self._seed} {self.name} {self.turn} {server}".encode())
+        return zlib.crc32(f"{self._seed} {self.name} {self.turn} ".encode() + b".".join(server.labels))
 
     def _hold(self, cut: RRset, now_s: int) -> tuple[Name, ...]:
         """Remember who answers for a zone: by its parent, or as a child-centric resolver by itself."""

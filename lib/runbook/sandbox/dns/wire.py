@@ -1,14 +1,18 @@
 """Bytes in, bytes out: the same for every DNS server of the sandbox, and quick where a question comes again.
 
 A reply is kept as bytes under the query's bytes (all but its ID) until the server's stamp changes: the data's
-revision for a nameserver, the clock's second for a resolver. Whatever arrives, the server goes on: what is no
-query is dropped, what cannot be read gets FORMERR, what we do not do gets NOTIMP, REFUSED or BADVERS.
+revision for a nameserver, the clock's second for a resolver. One that differs from an earlier one in nothing
+but the TTLs, as the same answer from the memory of another resolver does, is not put together again.
+Whatever arrives, the server goes on: what is no query is dropped, what cannot be read gets FORMERR, what we
+do not do gets NOTIMP, REFUSED or BADVERS.
 """
 
 from __future__ import annotations
 
 import struct
 from abc import ABC, abstractmethod
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import ClassVar
 
@@ -34,6 +38,7 @@ OUR_UDP_BYTES = 1232  # no fragments, DNS Flag Day 2020
 TCP_BYTES = 65_535
 KEPT = 20_000  # replies kept as bytes; random names must not fill the memory
 QR = 0x80
+POINTER = 0xC0  # in place of a name's next length: the rest stands elsewhere, RFC 1035 §4.1.4
 TRANSFERS = (RdataType.AXFR, RdataType.IXFR)
 
 
@@ -99,7 +104,15 @@ class Endpoint(ABC):
         reply = asked if isinstance(asked, Reply) else self.reply(asked)
         if reply is None:
             return None, False
-        return self._bytes(query, reply, tcp=tcp)[2:], reply.lasting
+        records = [*reply.answer, *reply.authority, *reply.additional]
+        shape = (wire[2:], tcp, self.recursive, _shape(reply), *map(_identity, records))
+        drawn = _drawn.get(shape)
+        if drawn is None:
+            drawn = _drawing(self._bytes(query, reply, tcp=tcp), records)
+            if len(_drawn) >= KEPT:
+                _drawn.clear()
+            _drawn[shape] = drawn
+        return drawn.with_ttls(one.ttl for one in records for _ in one)[2:], reply.lasting
 
     def _bytes(self, query: Message, reply: Reply, *, tcp: bool) -> bytes:
         response = dns.message.Message(query.id)
@@ -124,6 +137,60 @@ class Endpoint(ABC):
             response.answer, response.authority, response.additional = [], [], []
             response.flags |= dns.flags.TC
             return response.to_wire(max_size=limit, want_shuffle=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    """A response as bytes, and where in it the TTLs stand.
+
+    `records` are held because they are known again by their identity, which must not become another's.
+    """
+
+    wire: bytes
+    ttls: tuple[int, ...]
+    records: list[RRset]
+
+    def with_ttls(self, ttls: Iterable[int]) -> bytes:
+        """Return the bytes with these TTLs; one that was cut short has no records, and takes none."""
+        drawn = bytearray(self.wire)
+        for place, ttl in zip(self.ttls, ttls, strict=False):
+            struct.pack_into("!I", drawn, place, ttl)
+        return bytes(drawn)
+
+
+_drawn: dict[Hashable, _Drawn] = {}
+
+
+def _shape(reply: Reply) -> Hashable:
+    """Return what a response shows of a reply besides its records."""
+    counts = (len(reply.answer), len(reply.authority))
+    return (reply.rcode, reply.authoritative, reply.authentic, reply.said, counts)
+
+
+def _identity(records: RRset) -> Hashable:
+    """Return what tells a record set from others, whatever its TTL."""
+    return (records.name.labels, *map(id, records))
+
+
+def _drawing(wire: bytes, records: list[RRset]) -> _Drawn:
+    """Find the TTLs in a message; the record that EDNS adds has none."""
+    questions, *sections = struct.unpack_from("!HHHH", wire, 4)
+    at = HEADER_BYTES
+    for _ in range(questions):
+        at = _after_name(wire, at) + 4
+    ttls = []
+    for _ in range(sum(sections)):
+        at = _after_name(wire, at)
+        kind, length = struct.unpack_from("!H6xH", wire, at)
+        ttls += [at + 4] if kind != RdataType.OPT else []
+        at += 10 + length
+    return _Drawn(wire, tuple(ttls), records)
+
+
+def _after_name(wire: bytes, at: int) -> int:
+    while 0 < wire[at] < POINTER:
+        at += wire[at] + 1
+    return at + (2 if wire[at] else 1)
 
 
 @lru_cache(maxsize=1024)

@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import dns.exception
 import dns.name
@@ -152,6 +153,7 @@ class Zone:
         self._cuts: set[Name] = set()
         self._wire: dict[tuple[Name, str], RRset] = {}
         self._starts: dict[tuple[int, int], RRset] = {}  # of this serial; every "there is none" shows one
+        self.told: dict[tuple[int, tuple[bytes, ...], RdataType], Any] = {}  # what lookup.py found here
         self._undo: Touched | None = None
 
     @contextmanager
@@ -275,6 +277,7 @@ class Zone:
         if kind == "NS" and name != self.name:
             (self._cuts.add if new else self._cuts.discard)(name)
         self._wire.pop((name, kind), None)
+        self.told.clear()
         if self._undo is not None:
             self._undo.append((name, kind, old))
 

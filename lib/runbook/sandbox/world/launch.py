@@ -70,7 +70,7 @@ class WorldProcess:
         self.folder = folder
         options = ["--owned", *_engines(postgres=postgres, valkey=valkey)]
         self._process: Process = _started(folder, wire, options, spawn)
-        self.remote = RemoteWorld(_url_of(folder, self._process))
+        self.remote = RemoteWorld(_url_of(folder, self._process), folder)
 
     @property
     def url(self) -> str:
@@ -118,7 +118,7 @@ def leave_running(
         return running
     options = _engines(postgres=postgres, valkey=valkey)
     process = _started(folder, wire, options, partial(spawn, owned=False))
-    remote = RemoteWorld(_url_of(folder, process))
+    remote = RemoteWorld(_url_of(folder, process), folder)
     if process.stdout is not None:
         process.stdout.close()
     process.returncode = 0  # it is meant to outlive us: no warning that it does
@@ -130,7 +130,7 @@ def find_world(folder: Path) -> RemoteWorld | None:
     if not _is_held(folder):
         return None
     try:
-        return RemoteWorld(str(json.loads((folder / DOCUMENT).read_text())["url"]))
+        return RemoteWorld(str(json.loads((folder / DOCUMENT).read_text())["url"]), folder)
     except (OSError, ValueError, KeyError):
         return None
 

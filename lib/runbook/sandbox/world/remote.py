@@ -5,12 +5,14 @@ from __future__ import annotations
 import http.client
 import json
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, Final
+from pathlib import Path
+from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
-from runbook.clock import utc_text
+from runbook.clock import FileClock, utc_text
 from runbook.errors import InputError, StepFailed
 from runbook.sandbox.world.faults import Fault
+from runbook.sandbox.world.state import CLOCK
 
 _TIMEOUT_S: Final = 30.0
 _BAD_REQUEST: Final = 400
@@ -18,10 +20,10 @@ _OK: Final = 200
 
 
 class RemoteWorld:
-    """Speaks to the world at `url`; every method raises StepFailed when it does not answer."""
+    """Speaks to the world at `url`, in `folder`; every method raises StepFailed when it does not answer."""
 
-    def __init__(self, url: str) -> None:
-        self.url = url
+    def __init__(self, url: str, folder: Path) -> None:
+        self.url, self.folder = url, folder
         self._host = urlsplit(url).netloc
 
     def status(self) -> dict[str, Any]:
@@ -85,9 +87,7 @@ class RemoteWorld:
             reply = connection.getresponse()
             said = json.loads(reply.read())
         except (OSError, http.client.HTTPException, ValueError) as error:
-            raise StepFailed(
-                f"the sandbox at {self.url} does not answer ({error}); see: runbook sandbox status"
-            ) from error
+            raise self.silent(error) from error
         finally:
             connection.close()
         if reply.status == _BAD_REQUEST:
@@ -96,21 +96,23 @@ class RemoteWorld:
             raise StepFailed(f"the sandbox at {self.url} failed at {method} {what}; its log tells why")
         return said
 
+    def silent(self, error: Exception) -> StepFailed:
+        """Return what there is to say when it does not answer."""
+        return StepFailed(f"the sandbox at {self.url} does not answer ({error}); see: runbook sandbox status")
 
-class SandboxClock:
-    """A run's clock that is the world's: waiting moves the world on."""
 
-    jumps: ClassVar[bool] = True
+class SandboxClock(FileClock):
+    """A run's clock that is the world's: it is read where the world shows it; waiting moves the world on."""
 
     def __init__(self, world: RemoteWorld) -> None:
+        super().__init__(world.folder / CLOCK)
         self._world = world
-        self._began = world.now()
 
     def now(self) -> datetime:
-        return self._world.now()
-
-    def monotonic_s(self) -> float:
-        return (self._world.now() - self._began).total_seconds()
+        try:
+            return super().now()
+        except OSError as error:
+            raise self._world.silent(error) from error
 
     def sleep_until(self, when: datetime) -> None:
         self._world.advance_to(when)

@@ -11,11 +11,12 @@ import sqlite3
 import weakref
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from runbook.errors import StepFailed
 
 Doc = dict[str, Any]
+CLOCK: Final = "clock"  # the file beside it that shows a world's time
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS documents (

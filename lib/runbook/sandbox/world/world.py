@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Final, Literal
 from urllib.parse import unquote
 
-from runbook.clock import VirtualClock, utc_text
+from runbook.clock import FileClock, VirtualClock, utc_text
 from runbook.errors import InputError, UnknownName
+from runbook.files import write_atomically
 from runbook.sandbox import vendors
 from runbook.sandbox.world.faults import Fault, Faults
 from runbook.sandbox.world.part import Answer, Call, Part, Route
-from runbook.sandbox.world.state import Doc, State
+from runbook.sandbox.world.state import CLOCK, Doc, State
 from runbook.wording import unknown_names
 
 BEGINS: Final = datetime(2026, 11, 30, 1, 0, tzinfo=UTC)
@@ -98,6 +99,7 @@ class World:
         if born:
             self._meta.put("clock", {"now": utc_text(begins), "began": utc_text(begins)})
         self.clock = VirtualClock(datetime.fromisoformat(self._meta["clock"]["now"]))
+        self._shown = None if path is None else _shown(path.with_name(CLOCK), self.clock.now())
         self.faults = Faults(self.state.table("world", "faults"))
         self.parts: dict[str, Part] = {kind.name: kind(self) for kind in self._kinds}
         self._router = Router(route for part in self.parts.values() for route in part.routes())
@@ -134,6 +136,8 @@ class World:
         self.clock.sleep_until(when)
         self._meta.change("clock", now=utc_text(self.clock.now()))
         self.state.save()
+        if self._shown is not None:
+            self._shown.sleep_until(self.clock.now())
 
     def advance(self, by: timedelta) -> None:
         if by < timedelta(0):
@@ -246,6 +250,12 @@ class World:
     def secrets(self) -> Doc:
         """Return the made-up credentials of this world, by part and name."""
         return {part.name: dict(found) for part in self.parts.values() if (found := part.secrets())}
+
+
+def _shown(path: Path, now: datetime) -> FileClock:
+    """Return the clock that other processes read: a look at a file costs less than a question."""
+    write_atomically(path, utc_text(now))
+    return FileClock(path)
 
 
 def found_parts(*, postgres: bool = False, valkey: bool = False) -> Iterator[type[Part]]:

@@ -173,3 +173,30 @@ def test_the_client_is_told_why_when_it_speaks_edns():
     assert [one.code for one in reply.options] == [dns.edns.EDECode.NO_REACHABLE_AUTHORITY]
     plain = dns.message.make_query(f"www.{ZONE}", "A", use_edns=False)
     assert dns.message.from_wire(world.resolver(1).handle(plain.to_wire())).edns == -1
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        pytest.param(f"www.{ZONE}", "A", id="an address"),
+        pytest.param(f"mIsSing.{ZONE}", "A", id="none, as somebody spells it"),
+        pytest.param(ZONE, "NS", id="two records"),
+        pytest.param(f"big.{ZONE}", "TXT", id="too long for UDP"),
+    ],
+)
+@pytest.mark.parametrize("edns", [0, False])
+@pytest.mark.parametrize("tcp", [True, False])
+def test_an_answer_with_another_ttl_is_byte_for_byte_what_it_would_be(name, kind, edns, tcp, monkeypatch):
+    """Every resolver, at every time: the bytes are those of an answer that is put together anew."""
+    world, drawn = big_world(), {}
+    monkeypatch.setattr("runbook.sandbox.dns.wire._drawn", drawn)
+    query = dns.message.make_query(name, kind, use_edns=edns).to_wire()
+    resolvers = [world.resolver(number) for number in range(1, 9)]
+    for passes_s in (0, 7, 40, 4_000):
+        world.pass_s(passes_s)
+        told = [one.handle(query, tcp=tcp) for one in resolvers]
+        assert len(drawn) < len(resolvers)
+        for one, at_hand in zip(resolvers, told, strict=True):
+            one.forget_replies()
+            drawn.clear()
+            assert at_hand == one.handle(query, tcp=tcp)

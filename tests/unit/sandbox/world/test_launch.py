@@ -73,7 +73,25 @@ def test_a_sandbox_clock_moves_the_world(tmp_path):
         clock.sleep_until(began + timedelta(days=2))
         clock.sleep_until(began)
         assert clock.now() - began == timedelta(days=2)
-        assert clock.monotonic_s() == 2 * 86400
+        assert clock.monotonic_s() - began.timestamp() == 2 * 86400
+
+
+def test_a_sandbox_clock_shows_what_the_world_does(tmp_path):
+    """Whoever moves the world, a run's clock shows it; also when it was killed and is up again."""
+    with WorldProcess(tmp_path) as world:
+        clock = SandboxClock(world.remote)
+        assert clock.now() == world.remote.now()
+        assert world.remote.advance(timedelta(hours=3)) == clock.now()
+        world.kill()
+        assert clock.now()
+        with pytest.raises(StepFailed, match="does not answer"):
+            clock.sleep_until(clock.now() + timedelta(hours=1))
+    with WorldProcess(tmp_path) as world:
+        assert clock.now() == world.remote.now()
+        assert world.remote.advance(timedelta(hours=3)) == clock.now()
+    end_world(tmp_path)
+    with pytest.raises(StepFailed, match="does not answer"):
+        clock.now()
 
 
 def test_what_is_asked_wrongly_is_refused(tmp_path):
@@ -87,4 +105,4 @@ def test_what_is_asked_wrongly_is_refused(tmp_path):
         with pytest.raises(InputError, match="right would be"):
             remote.play("no such thing")
     with pytest.raises(StepFailed, match="does not answer"):
-        RemoteWorld(world.url).now()
+        RemoteWorld(world.url, tmp_path).now()
