@@ -81,39 +81,43 @@ def _wrong_statements(sealed: Sealed, asked: Asked, signers: Signers | None) -> 
     if signers is None:
         yield f"{asked.name}: its signatures are not checked: name who may sign with --signers FILE"
         return
-    valid = {
-        name: sign for name, paper in papers.items() if (sign := _counts(paper, asked, signers, asked.at))
-    }
+    found = {name: _read(paper, asked, signers, asked.at) for name, paper in papers.items()}
     if asked.approval is not None:
-        yield from _wrong_counted(papers, asked, asked.approval, signers)
-    ordinary = [sign for sign in valid.values() if sign.says == "approve"]
-    alone = any(sign.says == "break glass" for sign in valid.values())
+        yield from _wrong_counted(found, asked, asked.approval)
+    valid = [sign for sign in found.values() if isinstance(sign, Signature)]
+    ordinary = [sign for sign in valid if sign.says == "approve"]
+    alone = any(sign.says == "break glass" for sign in valid)
     needed = asked.request.signatures_at_least
     if not alone and len({sign.principal for sign in ordinary}) < needed:
         yield f"{asked.name}: the run went on with {len(ordinary)} signatures that count, of {needed}"
 
 
 def _wrong_counted(
-    papers: dict[str, Paper], asked: Asked, approval: Approval, signers: Signers
+    found: dict[str, Signature | ApprovalRefused], asked: Asked, approval: Approval
 ) -> Iterator[str]:
     """Return which of the signatures that the journal counts does not count, or says something else."""
     for sign in approval.signatures:
         name = asked.request.statement_name(sign.role, sign.says)
-        if name not in papers:
+        there = found.get(name)
+        if there is None:
             yield f"{EVIDENCE}/{name}: missing; the journal counts this signature of {sign.principal}"
-            continue
-        try:
-            if papers[name].signature(asked.request, signers, now=asked.at) != sign:
-                yield f"{EVIDENCE}/{name}: it says something else than the journal counted"
-        except ApprovalRefused as error:
-            yield f"{EVIDENCE}/{error}"
+        elif isinstance(there, ApprovalRefused):
+            yield f"{EVIDENCE}/{there}"
+        elif there != sign:
+            yield f"{EVIDENCE}/{name}: it says something else than the journal counted"
+
+
+def _read(paper: Paper, asked: Asked, signers: Signers, at: datetime) -> Signature | ApprovalRefused:
+    """Return the signature if it counts as things stood at a time, else why it does not."""
+    try:
+        return paper.signature(asked.request, signers, now=at)
+    except ApprovalRefused as error:
+        return error
 
 
 def _counts(paper: Paper, asked: Asked, signers: Signers, at: datetime) -> Signature | None:
-    try:
-        return paper.signature(asked.request, signers, now=at)
-    except ApprovalRefused:
-        return None
+    found = _read(paper, asked, signers, at)
+    return found if isinstance(found, Signature) else None
 
 
 def wrong_reviews(sealed: Sealed, signers: Signers | None) -> Iterator[str]:

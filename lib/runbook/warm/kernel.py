@@ -10,6 +10,7 @@ LAST_WORDS_S: Final = 1.0
 
 def load() -> None:
     """Import what every kernel needs, without making a thread or a context."""
+    import ipykernel.debugger  # noqa: PLC0415  # every kernel looks whether there is one
     import ipykernel.ipkernel  # noqa: PLC0415
     import ipykernel.kernelapp  # noqa: F401, PLC0415
     import psutil  # type: ignore[import-untyped]  # noqa: F401, PLC0415  # ipykernel looks for its children at the end
