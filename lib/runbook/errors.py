@@ -43,6 +43,10 @@ class RunbookError(Exception):
 
     exit_code: ClassVar[int] = 1
 
+    def _render_traceback_(self) -> list[str]:
+        """Return what IPython shows of it in a notebook: what it says, not a page of traceback."""
+        return [f"{type(self).__name__}: {self}", *getattr(self, "__notes__", [])]
+
 
 class StepFailed(RunbookError):
     """A step did not do its work; nothing is half-done, running it again is safe."""

@@ -90,11 +90,10 @@ def open_run(
 
 
 def _prepare_shell() -> None:
-    """Let figures show with their alt text, and our refusals without a page of traceback."""
+    """Let figures show with their alt text."""
     found = showing.shell()
     if found is not None:
         display.install(found)
-        showing.quiet_refusals(found)
 
 
 def prepare(

@@ -11,7 +11,6 @@ import sys
 from dataclasses import replace
 from typing import Any
 
-from runbook.errors import RunbookError
 from runbook.step import ProgressState
 
 PROGRESS_TYPE = "application/vnd.runbook.progress+json"
@@ -52,20 +51,6 @@ def show_scrap(name: str, data: object) -> None:
         return
     scrap = {"name": name, "data": data, "encoder": "json", "version": 1}
     _display({SCRAP_TYPE: scrap}, metadata={"scrapbook": {"name": name, "data": True, "display": False}})
-
-
-def quiet_refusals(found: Any) -> None:
-    """Let our own exceptions show their message instead of a page of traceback."""
-    found.set_custom_exc((RunbookError,), _show_refusal)
-
-
-def _show_refusal(
-    found: Any, kind: type[BaseException], error: BaseException, *_rest: object, **_options: object
-) -> list[str]:
-    notes = getattr(error, "__notes__", [])
-    lines = [f"{kind.__name__}: {error}", *notes]
-    found._showtraceback(kind, error, lines)  # noqa: SLF001  # IPython's own way to show ready-made lines
-    return lines
 
 
 class ProgressBar:

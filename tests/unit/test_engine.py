@@ -52,6 +52,16 @@ def test_a_notebook_that_ends_well_is_completed_with_its_parameters(executed):
     assert set(statuses(output)) == {"completed"}
 
 
+def test_a_refusal_shows_what_it_says_and_no_traceback(executed):
+    """What a person reads under the cell is the sentence and its notes, not where it was raised."""
+    raises = "from runbook.errors import NoGo\nerror = NoGo('stop here'); error.add_note('seen at 02:00')"
+    ending, output = executed(f"{raises}\nraise error")
+    assert (ending.how, ending.error) == ("raised", "NoGo")
+    shown = [out for cell in nbformat.read(output, as_version=4).cells for out in cell.get("outputs", [])]
+    errors = [out.traceback for out in shown if out.output_type == "error"]
+    assert errors == [["NoGo: stop here", "seen at 02:00"]]
+
+
 @pytest.mark.parametrize(
     ("cell", "how", "options"),
     [

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import quote, quote_plus, unquote, urlsplit
 
@@ -36,13 +37,17 @@ class Family:
 
 def families_of(values: Mapping[str, str]) -> tuple[Family, ...]:
     """Return every form of every secret, by the name of its variable."""
+    return tuple(family for item in values.items() for family in _families(*item))
+
+
+@lru_cache(maxsize=256)  # each session with a vendor masks the same few
+def _families(name: str, value: str) -> tuple[Family, ...]:
     families: list[Family] = []
-    for name, value in values.items():
-        for plain in plain_parts(value):
-            letters = max(re.findall(r"[A-Za-z0-9]+", plain), key=len, default="")
-            families += _family(name, letters, _escaped(plain))
-            for form in dict.fromkeys(_unlike(plain)):
-                families += _family(name, form, (form,))
+    for plain in plain_parts(value):
+        letters = max(re.findall(r"[A-Za-z0-9]+", plain), key=len, default="")
+        families += _family(name, letters, _escaped(plain))
+        for form in dict.fromkeys(_unlike(plain)):
+            families += _family(name, form, (form,))
     return tuple(families)
 
 
@@ -56,12 +61,13 @@ def _family(name: str, needle: str, forms: Iterable[str]) -> Iterator[Family]:
 # Parts
 
 
-def plain_parts(value: str) -> list[str]:
+@lru_cache(maxsize=256)
+def plain_parts(value: str) -> tuple[str, ...]:
     """Return the value, and what of it is a secret by itself: a password, a webhook's path, a key's line."""
     parts = [value, value.strip(), *_long_lines(value), *_of_url(value), *_of_json(value)]
     if found := re.search(r"password\s*=\s*('(?:[^'\\]|\\.)*'|\S+)", value):
         parts.append(re.sub(r"\\(.)", r"\1", found[1].strip("'")))
-    return [part for part in dict.fromkeys(parts) if len(part) >= MASKED_FROM_CHARACTERS]
+    return tuple(part for part in dict.fromkeys(parts) if len(part) >= MASKED_FROM_CHARACTERS)
 
 
 def _long_lines(value: str) -> Iterator[str]:

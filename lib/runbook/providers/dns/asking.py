@@ -201,6 +201,11 @@ class _Waiting:
     reply: asyncio.Future[Received]
     malformed: str = field(default="")
 
+    def give_up(self) -> None:
+        """Let its time be over; less than an `asyncio.timeout` for each of many thousand queries."""
+        if not self.reply.done():
+            self.reply.set_exception(TimeoutError())
+
     def read(self, data: bytes) -> Received | None:
         """Return the reply in `data`, None when it is none of this query."""
         try:
@@ -231,17 +236,18 @@ class _Asking:
         malformed = ""
         for _ in range(self.manner.attempts):
             self.attempts += 1
-            began = asyncio.get_running_loop().time()
-            waiting = self.line.send(wire)
+            loop = asyncio.get_running_loop()
+            began, waiting = loop.time(), self.line.send(wire)
+            patience = loop.call_later(self.manner.timeout_s, waiting.give_up)
             try:
-                async with asyncio.timeout(self.manner.timeout_s):
-                    told = await waiting.reply
+                told = await waiting.reply
             except TimeoutError:
                 malformed = waiting.malformed or malformed
                 continue
             except OSError as error:
                 return self._failed("unreachable", _words(error))
             finally:
+                patience.cancel()
                 self.line.forget(waiting)
             if told.message.flags & dns.flags.TC:
                 return await self._over_tcp(wire)

@@ -1,7 +1,7 @@
 """Serves one world in its folder: `python -m runbook.sandbox.world FOLDER`; see launch.py.
 
-It writes FOLDER/world.json and says so on stdout; it ends at SIGTERM, at `stop`, and, with
-`--owned`, when its standard input ends: its owner's death, however it came.
+It writes FOLDER/world.json and says so on stdout, and shows its time in FOLDER/clock. It ends at SIGTERM, at
+`stop`, and, with `--owned`, when its standard input ends: its owner's death, however it came.
 """
 
 from __future__ import annotations
