@@ -18,6 +18,7 @@ FONTS = "system-ui, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 'DejaVu Sans', 
 # No date, no version: the same data gives the same bytes.
 _SVG_METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
 _PNG_METADATA = {"Software": None}
+_PACKED = {"compress_level": 3}  # of our few inks, in half the time and smaller than by the usual 6
 
 
 def install(shell: Any) -> None:
@@ -64,5 +65,5 @@ def to_png(figure: Figure) -> bytes:
     """Return the figure as PNG, twice as fine as a plain screen."""
     buffer = io.BytesIO()
     with theme():
-        figure.savefig(buffer, format="png", dpi=PNG_DPI, metadata=_PNG_METADATA)
+        figure.savefig(buffer, format="png", dpi=PNG_DPI, metadata=_PNG_METADATA, pil_kwargs=_PACKED)
     return buffer.getvalue()

@@ -17,10 +17,8 @@ def load() -> None:
     import matplotlib.backends.backend_svg  # noqa: PLC0415
     import matplotlib.pyplot  # noqa: F401, PLC0415
     import pandas  # noqa: F401, PLC0415
-    import PIL.Image  # noqa: PLC0415
     import scrapbook  # noqa: F401, PLC0415
 
-    PIL.Image.preinit()  # its formats, for a chart's PNG
     kernel.load()
     for package in NOTEBOOKS_IMPORT:
         for module in pkgutil.iter_modules(importlib.import_module(package).__path__, f"{package}."):
