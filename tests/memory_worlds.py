@@ -8,10 +8,10 @@ from urllib.parse import parse_qsl, urlsplit
 
 import dns.message
 import requests
-from requests.adapters import HTTPAdapter
 
 from runbook.plan import load_environment, load_plan
 from runbook.providers.dns import answers, asking
+from runbook.providers.lines import Line
 from runbook.sandbox.vendors.vercel.emulator import DOMAIN
 from runbook.sandbox.world.part import Call
 from runbook.sandbox.world.world import World
@@ -129,20 +129,19 @@ def memory_world():
     """Yield a world that our clients reach while the context lasts."""
     world = MemoryWorld()
 
-    class Adapter(HTTPAdapter):
-        def send(self, request, **_options):
-            answer = world.answered(request)
-            response = requests.Response()
-            response.status_code, response.raw = answer.status, BytesIO(answer.content())
-            response.headers.update({"Content-Type": answer.content_type, **answer.headers})
-            response.request, response.url = request, request.url
-            return response
+    def send(_line, request, **_options):
+        answer = world.answered(request)
+        response = requests.Response()
+        response.status_code, response.raw = answer.status, BytesIO(answer.content())
+        response.headers.update({"Content-Type": answer.content_type, **answer.headers})
+        response.request, response.url = request, request.url
+        return response
 
     async def ask_all(pairs, manner, asked_at):
         return world.asked(pairs, manner, asked_at)
 
     with (
-        mock.patch("runbook.providers.http.HTTPAdapter", Adapter),
+        mock.patch.object(Line, "send", send),
         mock.patch.object(asking, "_ask_all", ask_all),
     ):
         yield world

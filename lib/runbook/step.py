@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from runbook.clock import Clock, WallClock
 from runbook.plan import Environment, RolloutPlan
@@ -140,6 +140,12 @@ def _no_rehearsal() -> Rehearsal:
     raise RuntimeError("this step was made without a sandbox")
 
 
+class Held(Protocol):
+    """Something that is open, such as connections."""
+
+    def close(self) -> None: ...
+
+
 @dataclass
 class Step:
     """The working surface of one step of a run.
@@ -152,7 +158,8 @@ class Step:
     of this environment; UnknownName when there is none. `runs()` returns which runs there are, newest first.
     `phases` collects what `phase()` measured, `remarks` what `remark()` said, in order. For one change of a
     plan, `key` is the same at every attempt, for vendors that take an idempotency key, and `repeated` says
-    that an earlier attempt may have taken effect unseen.
+    that an earlier attempt may have taken effect unseen. `held` is what is kept open from call to call until
+    the step ends (`let_go`), by its kind; without it nothing is.
     """
 
     clock: Clock = field(default_factory=WallClock)
@@ -170,6 +177,12 @@ class Step:
     run_id: str = ""
     key: str = ""
     repeated: bool = False
+    held: dict[type[Held], Held] | None = None
+
+    def let_go(self) -> None:
+        """Close what was held, at the end of the step."""
+        while self.held:
+            self.held.popitem()[1].close()
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,7 @@ class Stepping:
         return self._work(verb, title, key, work)
 
     def _work(self, verb: Verb, title: str, key: str, work: Callable[[Step], Any]) -> Any:
-        step = self._new_step()
+        step = replace(self._new_step(), held={})
         self._recorder.append("started", title, key, {"verb": verb})
         began = time.monotonic()
         try:
@@ -89,6 +90,8 @@ class Stepping:
             if title not in self._done:  # an interrupt may come when all is on record already
                 self._fail(verb, title, key, step, time.monotonic() - began, error)
             raise
+        finally:
+            step.let_go()
         showing.show_line("✓", verb, title, f"{seconds:.2f} s")
         return decode(data["result"])  # what a replay would return, so that the two cannot differ
 

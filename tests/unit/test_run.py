@@ -110,6 +110,30 @@ def test_a_check_that_looked_at_nothing_does_not_pass(project):
         open_toy().check("nothing", lambda _step: [])
 
 
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_a_step_holds_open_is_let_go_at_its_end(project, fails):
+    """However a step ends, no connection of it stays open."""
+    closed = []
+
+    class Line:
+        def close(self):
+            closed.append(self)
+
+    def hold(step):
+        step.held[Line] = Line()
+        if fails:
+            raise StepFailed("no")
+        return len(closed)
+
+    run = open_toy()
+    if fails:
+        with pytest.raises(StepFailed):
+            run.read("held", hold)
+    else:
+        assert run.read("held", hold) == 0
+    assert len(closed) == 1
+
+
 def test_an_exception_in_a_step_is_on_record_and_goes_on(project):
     """The caller gets the exception itself; the record has its kind and message."""
 

@@ -2,6 +2,7 @@
 
     dialect.py   how a vendor says yes, no and later: its headers, envelopes and limits
     http.py      the one session: timeouts, retries, limits, redaction, evidence
+    lines.py     its connections, or those that the sessions of a step share
     paging.py    lists that come in pages
     shape.py     replies parsed strictly
     connect.py   from a step and environment.yaml to a session

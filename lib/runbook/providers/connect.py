@@ -6,6 +6,7 @@ from runbook.errors import InputError
 from runbook.plan.environment import Vendor
 from runbook.providers.dialect import Dialect
 from runbook.providers.http import Http
+from runbook.providers.lines import Line
 from runbook.providers.request import CallEvent
 from runbook.step import Step
 
@@ -29,7 +30,17 @@ def connect(step: Step, dialect: Dialect) -> Http:
         timeout_s=vendor.timeout_s,
         hear=hear,
         keep=step.evidence if step.keeps_evidence else None,
+        line=_line(step),
     )
+
+
+def _line(step: Step) -> Line | None:
+    """Return the connections that all sessions of a step share, where it keeps any."""
+    if step.held is None:
+        return None
+    if not isinstance(line := step.held.get(Line), Line):
+        line = step.held[Line] = Line()
+    return line
 
 
 def vendor_id(step: Step, vendor: str, name: str) -> str:

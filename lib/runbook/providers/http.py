@@ -16,13 +16,13 @@ from typing import Any, Final, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 import requests
-from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 
 from runbook.clock import Clock, utc_text
 from runbook.errors import OutcomeUnknown, SurprisingReply, VendorError, VendorRefused, VendorUnavailable
 from runbook.plan.secrets import Secrets
 from runbook.providers.dialect import REDIRECT, REFUSED, Dialect, Reply, Verdict
+from runbook.providers.lines import Line, Pinned
 from runbook.providers.logs import keep_queries_out
 from runbook.providers.request import CallEvent, Failure, Prepared, Query, evidence, failure_of, prepare
 from runbook.providers.shape import parsed
@@ -38,31 +38,6 @@ _ANY_TIME: Final = datetime(2000, 1, 1, tzinfo=UTC)
 
 def _ignore(_event: CallEvent) -> None:
     """Hear nothing: the sink of a session nobody listens to."""
-
-
-class _Pinned(HTTPAdapter):
-    """Connects to one address, whatever the DNS says, and asks there for the host of the URL.
-
-    Name (SNI) and certificate are still the host's: an address that cannot prove to be it is refused.
-    """
-
-    def __init__(self, address: str, port: int) -> None:
-        self._address, self._port = address, port
-        super().__init__()
-
-    def build_connection_pool_key_attributes(
-        self, request: requests.PreparedRequest, verify: Any, cert: Any = None
-    ) -> Any:
-        where, how = super().build_connection_pool_key_attributes(request, verify, cert)
-        named = {"server_hostname": where["host"]} if where["scheme"] == "https" else {}
-        return {**where, "host": self._address, "port": self._port}, {**how, **named}
-
-    def add_headers(self, request: requests.PreparedRequest, **_: Any) -> None:
-        request.headers["Host"] = urlsplit(request.url or "").netloc
-
-    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
-        """Send it without a proxy: one would ask the DNS itself."""
-        return super().send(request, *args, **{**kwargs, "proxies": None})
 
 
 class _Shown(AuthBase):
@@ -82,7 +57,8 @@ class Http:
 
     `secrets` are the credentials by name; they are masked in all that this session says or keeps.
     `hear` gets an event for each retry and wait, `keep` each exchange as a file (name, JSON). `pinned` is the
-    address and port to connect to in place of what the DNS says of the base URL's host.
+    address and port to connect to in place of what the DNS says of the base URL's host. `line` holds
+    connections that outlive this session; without it the session has its own.
     """
 
     dialect: Dialect
@@ -93,6 +69,7 @@ class Http:
     hear: Callable[[CallEvent], None] = _ignore
     keep: Callable[[str, str], None] | None = None
     pinned: tuple[str, int] | None = None
+    line: Line | None = None
 
     def __post_init__(self) -> None:
         self._auth = _Shown(self.dialect.authorize(self.secrets))
@@ -100,9 +77,9 @@ class Http:
         self._count = 0
         keep_queries_out()
         self._session = requests.Session()
-        self._adapter = _Pinned(*self.pinned) if self.pinned else HTTPAdapter()
+        self._line = Pinned(*self.pinned) if self.pinned else self.line or Line()
         for scheme in ("https://", "http://"):
-            self._session.mount(scheme, self._adapter)
+            self._session.mount(scheme, self._line)
         self._session.headers.update({"User-Agent": "runbook/0.1", **self.dialect.headers})
         host = urlsplit(self.base_url)
         reached = self.pinned[0] if self.pinned else host.hostname
@@ -119,11 +96,8 @@ class Http:
         return self
 
     def __exit__(self, *_: object) -> None:
-        # urllib3 leaves closing to the garbage collector; an error's traceback would keep sockets open.
-        pools = self._adapter.poolmanager.pools
-        for key in pools.keys():  # noqa: SIM118  # it has no __iter__
-            pools[key].close()
-        self._session.close()
+        if self._line is not self.line:
+            self._session.close()
 
     # What a client calls
 
@@ -237,6 +211,8 @@ class Http:
     def _once(self, call: Prepared, url: str, query: list[tuple[str, str]]) -> tuple[Reply, str]:
         """Send it and read the whole reply, within the time it may take in all."""
         ends = time.monotonic() + self.timeout_s
+        if call.once:
+            self._line.drop()  # of one that the other side has just let go of nobody would know what was done
         with self._session.request(
             call.method,
             url,

@@ -15,10 +15,13 @@ TOKEN = "tok-0123456789abcdef"
 
 
 class Script:
-    """Replies in order, the last one for ever; `seen` is what was asked: (method, path, headers, body)."""
+    """Replies in order, the last one for ever; `seen` is what was asked: (method, path, headers, body).
+
+    `clients` are the ports that it was asked from: one for each connection.
+    """
 
     def __init__(self):
-        self.replies, self.seen = [], []
+        self.replies, self.seen, self.clients = [], [], []
 
     def say(self, status=200, body=b"{}", **headers):
         self.replies.append((status, body, {name.replace("_", "-"): text for name, text in headers.items()}))
@@ -43,6 +46,7 @@ def url(script):
         def answer(self):
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             script.seen.append((self.command, self.path, dict(self.headers), body))
+            script.clients.append(self.client_address[1])
             reply = script.next()
             if reply is None:
                 self.close_connection = True

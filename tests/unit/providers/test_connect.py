@@ -119,3 +119,63 @@ def test_retries_become_remarks_and_exchanges_evidence(url, script, kept, clock)
     assert len(kept) == 2
     assert TOKEN not in "".join(kept.values())
     assert script.seen[0][1] == "/toy/thing"
+
+
+def asked(step, *methods):
+    """Ask the vendor in a session for each call, as clients do."""
+    for method in methods:
+        with connect(step, PLAIN) as http:
+            http.exchange("thing", method, "/thing")
+
+
+def test_the_sessions_of_one_step_share_a_connection_until_it_ends(url, script):
+    """A step that keeps something open asks again without another handshake, and then lets go."""
+    script.say()
+    step = replace(rehearsed({"token": TOKEN}, url), held={})
+    asked(step, "GET", "GET", "GET")
+    assert len(set(script.clients)) == 1
+    step.let_go()
+    assert step.held == {}
+    asked(step, "GET")
+    step.let_go()
+    assert len(set(script.clients)) == 2
+
+
+def test_without_a_step_that_keeps_it_each_session_closes_its_own(url, script):
+    """What a test or a benchmark makes by hand leaves nothing open."""
+    script.say()
+    asked(rehearsed({"token": TOKEN}, url), "GET", "GET")
+    assert len(set(script.clients)) == 2
+
+
+def test_what_does_harm_twice_goes_over_a_connection_of_its_own(url, script):
+    """The other side may just be closing an old one; nobody would know whether it still did it."""
+    script.say()
+    step = replace(rehearsed({"token": TOKEN}, url), held={})
+    asked(step, "GET", "POST", "POST", "GET")
+    step.let_go()
+    first, second, third, fourth = script.clients
+    assert len({first, second, third}) == 3
+    assert fourth == third
+
+
+def test_a_connection_that_was_idle_for_long_is_not_used_again(url, script, monkeypatch):
+    """Servers and what stands between let go after a while, at times without a word."""
+    script.say()
+    step = replace(rehearsed({"token": TOKEN}, url), held={})
+    asked(step, "GET", "GET")
+    monkeypatch.setattr("runbook.providers.lines.IDLE_S", -1.0)
+    asked(step, "GET")
+    step.let_go()
+    assert script.clients[0] == script.clients[1] != script.clients[2]
+
+
+def test_a_connection_that_the_vendor_closed_is_no_failure(url, script):
+    """It is seen before it is used: the read goes over a new one at once, and nothing is remarked."""
+    script.say(Connection="close")
+    script.say()
+    step = replace(rehearsed({"token": TOKEN}, url), held={})
+    asked(step, "GET", "GET")
+    step.let_go()
+    assert len(set(script.clients)) == 2
+    assert step.remarks == []

@@ -9,7 +9,8 @@ import requests
 from runbook.errors import VendorRefused
 from runbook.providers.dialect import Dialect
 from runbook.providers.dns import Network
-from runbook.providers.http import Http, _Pinned
+from runbook.providers.http import Http
+from runbook.providers.lines import Pinned
 from runbook.providers.site import Page, visit
 from tests.unit.providers.conftest import NOON
 
@@ -75,7 +76,7 @@ def test_nobody_listening_is_a_failed_visit(network):
 
 def test_over_tls_the_name_in_the_handshake_and_the_certificate_are_still_the_hosts():
     """Only where the connection goes is pinned: verification is on, and is of the page's name."""
-    adapter = _Pinned(ADDRESS, 443)
+    adapter = Pinned(ADDRESS, 443)
     request = requests.Request("GET", "https://www.omnihub.dev/").prepare()
     pool = adapter.get_connection_with_tls_context(request, verify=True)
     assert (pool.host, pool.port, pool.scheme) == (ADDRESS, 443, "https")
