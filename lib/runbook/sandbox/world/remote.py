@@ -105,7 +105,7 @@ class SandboxClock(FileClock):
     """A run's clock that is the world's: it is read where the world shows it; waiting moves the world on."""
 
     def __init__(self, world: RemoteWorld) -> None:
-        super().__init__(world.folder / CLOCK)
+        super().__init__(world.folder.resolve() / CLOCK)
         self._world = world
 
     def now(self) -> datetime:
