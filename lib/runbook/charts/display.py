@@ -18,7 +18,7 @@ FONTS = "system-ui, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 'DejaVu Sans', 
 # No date, no version: the same data gives the same bytes.
 _SVG_METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
 _PNG_METADATA = {"Software": None}
-_PACKED = {"compress_level": 3}  # of our few inks, in half the time and smaller than by the usual 6
+_PACKED = {"compress_level": 3}  # of our few inks, sooner and smaller than by the usual 6
 
 
 def install(shell: Any) -> None:

@@ -62,16 +62,17 @@ def lookup(zone: Zone, name: Name, rdtype: RdataType, *, flatten: Flatten) -> Re
 
     What follows from the zone alone is worked out once: each of its servers is asked by many resolvers.
     """
-    key, flattened = (zone.serial, name.labels, rdtype), False
+    key = (zone.serial, name.labels, rdtype)
+    known: Reply | None = zone.told.get(key)
+    if known is not None:
+        return known
+    flattened = False
 
     def flattening(target: Name, kind: RdataType) -> RRset | None:
         nonlocal flattened
         flattened = True
         return flatten(target, kind)
 
-    known: Reply | None = zone.told.get(key)
-    if known is not None:
-        return known
     reply = _looked_up(zone, name, rdtype, flattening)
     if not flattened and len(zone.told) < KEPT:
         zone.told[key] = reply

@@ -1,8 +1,8 @@
 """Bytes in, bytes out: the same for every DNS server of the sandbox, and quick where a question comes again.
 
 A reply is kept as bytes under the query's bytes (all but its ID) until the server's stamp changes: the data's
-revision for a nameserver, the clock's second for a resolver. One that differs from an earlier one in nothing
-but the TTLs, as the same answer from the memory of another resolver does, is not put together again.
+revision for a nameserver, the clock's second for a resolver. A resolver's that differs from an earlier one in
+nothing but the TTLs, as the same answer from the memory of another does, is not put together again.
 Whatever arrives, the server goes on: what is no query is dropped, what cannot be read gets FORMERR, what we
 do not do gets NOTIMP, REFUSED or BADVERS.
 """
@@ -104,8 +104,10 @@ class Endpoint(ABC):
         reply = asked if isinstance(asked, Reply) else self.reply(asked)
         if reply is None:
             return None, False
+        if not self.recursive:  # its TTLs are always the same
+            return self._bytes(query, reply, tcp=tcp)[2:], reply.lasting
         records = [*reply.answer, *reply.authority, *reply.additional]
-        shape = (wire[2:], tcp, self.recursive, _shape(reply), *map(_identity, records))
+        shape = (wire[2:], tcp, _shape(reply), *map(_identity, records))
         drawn = _drawn.get(shape)
         if drawn is None:
             drawn = _drawing(self._bytes(query, reply, tcp=tcp), records)

@@ -3,9 +3,13 @@
 import dns.flags
 import pytest
 from dns.rcode import Rcode
+from dns.rdatatype import RdataType
 
-from runbook.sandbox.dns.zone import RecordSet
+from runbook.sandbox.dns.lookup import Question
+from runbook.sandbox.dns.zone import RecordSet, to_name
 from tests.dns_worlds import NEW, OLD, ZONE, SmallWorld, ask, records
+
+WWW = Question(to_name(f"www.{ZONE}"), RdataType.A)
 
 
 @pytest.fixture(scope="module")
@@ -151,3 +155,33 @@ def test_five_thousand_records_are_all_answered():
         assert reply.answer[0][0].address == f"198.18.{number // 250}.{number % 250}"
     assert ask(server, f"host-5000.{ZONE}", "A").rcode() == Rcode.NXDOMAIN
     assert zone.serial == 1 + 4  # NS twice, www, and the 5,000 in one change
+
+
+def test_what_was_told_during_a_change_that_failed_is_not_told_again():
+    """A reply is worked out once for a zone as it stands; none of a state that never came to be is kept."""
+    world = SmallWorld()
+    zone, server = world.zones["vercel"], world.nameserver("vercel")
+
+    def fail():
+        with zone.change():
+            zone.put(RecordSet(f"www.{ZONE}", "A", 60, (NEW,)))
+            assert server.reply(WWW).answer[0][0].address == NEW
+            raise RuntimeError("it does not come to be")
+
+    assert server.reply(WWW).answer[0][0].address == OLD
+    with pytest.raises(RuntimeError, match="come to be"):
+        fail()
+    assert server.reply(WWW).answer[0][0].address == OLD
+    zone.put(RecordSet(f"www.{ZONE}", "A", 60, (NEW,)))
+    assert server.reply(WWW).answer[0][0].address == NEW
+
+
+def test_an_alias_is_followed_anew_when_its_target_moves():
+    """The zone with the ALIAS does not change by that, and yet it answers otherwise."""
+    world = SmallWorld()
+    world.internet.put_host("cname.vercel-dns.com.", "203.0.113.9")
+    world.zones["vercel"].put(RecordSet(ZONE, "ALIAS", 300, ("cname.vercel-dns.com.",)))
+    server = world.nameserver("vercel")
+    assert records(ask(server, ZONE, "A")) == {(ZONE, "A"): ["203.0.113.9"]}
+    world.internet.put_host("cname.vercel-dns.com.", "203.0.113.10")
+    assert records(ask(server, ZONE, "A")) == {(ZONE, "A"): ["203.0.113.10"]}
